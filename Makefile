@@ -1,0 +1,31 @@
+.PHONY: install run test lint lock
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Pipenv works inside .venv, whichever environment the shell may have active.
+PIPENV := VIRTUAL_ENV=$(CURDIR)/.venv PIPENV_VERBOSITY=-1 $(BIN)/pipenv
+
+install: .venv/installed  ## Everything that Pipfile.lock names, into .venv
+
+.venv/installed: Pipfile.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Movie-bag needs Python 3.11 or later")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pipenv==2026.10.3'
+	$(PIPENV) sync --dev
+	touch $@
+
+run: install  ## The development server, on http://127.0.0.1:5000
+	exec $(BIN)/python run.py
+
+test: install  ## The whole suite; MONGODB_URI=… points it at another server
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: install  ## Pipfile.lock anew; it names no package index, so yours applies
+	$(PIPENV) lock --dev
+	$(BIN)/python -c 'import json, pathlib; p = pathlib.Path("Pipfile.lock"); d = json.loads(p.read_text()); d["_meta"]["sources"] = []; p.write_text(json.dumps(d, indent=4) + "\n")'

@@ -1,0 +1,124 @@
+"""Settings: read from the environment and .env once, at the start, typed and checked."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow.validate import OneOf, Range, Regexp
+
+HOME = Path(__file__).parent
+NEEDED_IN_PRODUCTION = ("JWT_SECRET_KEY", "MONGODB_URI", "MAIL_SERVER", "PUBLIC_URL")
+SECRET_BYTES = 32
+MAX_BODY_BYTES = 64 * 1024
+
+
+class SettingsError(Exception):
+    """The settings can't be used; the message has one line for each that is wrong."""
+
+
+class SettingsSchema(Schema):
+    """Every setting with its type, default and limits; README.md says what each means."""
+
+    class Meta:
+        """The environment holds much that is not ours."""
+
+        unknown = EXCLUDE
+
+    APP_ENV = fields.String(
+        load_default="development", validate=OneOf(["development", "production"])
+    )
+    HOST = fields.String(load_default="127.0.0.1")
+    PORT = fields.Integer(load_default=5000, validate=Range(1, 65535))
+    DATA_DIR = fields.String(load_default=str(HOME / "data"))
+    MONGODB_URI = fields.String(load_default=None)
+    JWT_SECRET_KEY = fields.String(load_default=None)
+    JWT_ACCESS_TOKEN_EXPIRES = fields.Integer(load_default=900, validate=Range(1))
+    JWT_REFRESH_TOKEN_EXPIRES = fields.Integer(load_default=2592000, validate=Range(1))
+    JWT_REFRESH_GRACE = fields.Integer(load_default=10, validate=Range(0))
+    JWT_SESSION_MAX_AGE = fields.Integer(load_default=7776000, validate=Range(1))
+    RESET_TOKEN_EXPIRE_MINUTES = fields.Integer(load_default=10, validate=Range(1))
+    PUBLIC_URL = fields.Url(load_default=None, require_tld=False, schemes={"http", "https"})
+    RESET_URL = fields.String(
+        load_default=None, validate=Regexp(r".*\{token\}", error="Must contain {{token}}.")
+    )
+    MAIL_SERVER = fields.String(load_default=None)
+    MAIL_PORT = fields.Integer(load_default=25, validate=Range(1, 65535))
+    MAIL_USERNAME = fields.String(load_default=None)
+    MAIL_PASSWORD = fields.String(load_default=None)
+    MAIL_USE_TLS = fields.Boolean(load_default=False)
+    MAIL_USE_SSL = fields.Boolean(load_default=False)
+    MAIL_DEFAULT_SENDER = fields.String(load_default="support@movie-bag.com")
+    # At most 15: the outbox's claim on a mail (85 s) must outlast the dialogue about it.
+    MAIL_TIMEOUT = fields.Integer(load_default=10, validate=Range(1, 15))
+    BCRYPT_LOG_ROUNDS = fields.Integer(load_default=12, validate=Range(4, 31))
+    PASSWORD_MIN_LENGTH = fields.Integer(load_default=8, validate=Range(1, 128))
+    PASSWORD_MIN_SCORE = fields.Integer(load_default=2, validate=Range(0, 4))
+
+    @validates_schema(skip_on_field_errors=False)
+    def _fit_together(self, data: dict[str, Any], **_: Any) -> None:
+        wrong: dict[str, list[str]] = {}
+        if data.get("MAIL_USE_TLS") and data.get("MAIL_USE_SSL"):
+            wrong["MAIL_USE_SSL"] = ["Can't be on together with MAIL_USE_TLS."]
+        if data.get("APP_ENV") == "production":
+            keys = _split(data.get("JWT_SECRET_KEY"))
+            if min((len(key.encode()) for key in keys), default=0) < SECRET_BYTES:
+                wrong["JWT_SECRET_KEY"] = [f"Needs at least {SECRET_BYTES} bytes in production."]
+            for name in NEEDED_IN_PRODUCTION:
+                if data.get(name, "") is None:
+                    wrong[name] = ["Is needed in production."]
+        if wrong:
+            raise ValidationError(wrong)
+
+    @post_load
+    def _derive(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        data["JWT_SECRET_KEYS"] = _split(data.pop("JWT_SECRET_KEY"))
+        data["PUBLIC_URL"] = (data["PUBLIC_URL"] or f"http://localhost:{data['PORT']}").rstrip("/")
+        data["RESET_URL"] = data["RESET_URL"] or data["PUBLIC_URL"] + "/reset/{token}"
+        data["DATA_DIR"] = Path(data["DATA_DIR"]).resolve()
+        return data
+
+
+def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return every setting, typed: overrides win over the environment, that over .env.
+
+    An empty value counts as unset. Raises SettingsError, naming each setting that is
+    missing or can't be read.
+    """
+    env_file = os.environ.get("ENV_FILE_LOCATION") or HOME / ".env"
+    given = {**dotenv_values(env_file), **os.environ, **(overrides or {})}
+    try:
+        settings: dict[str, Any] = SettingsSchema().load(
+            {name: value for name, value in given.items() if value not in ("", None)}
+        )
+    except ValidationError as error:
+        problems = sorted(error.messages_dict.items())
+        lines = [f"  {name}: {' '.join(sentences)}" for name, sentences in problems]
+        raise SettingsError("\n".join(["These settings can't be used:", *lines])) from None
+    if settings["APP_ENV"] == "development":
+        settings["DATA_DIR"].mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings["JWT_SECRET_KEYS"] = settings["JWT_SECRET_KEYS"] or [
+            development_secret(settings["DATA_DIR"])
+        ]
+    return settings
+
+
+def development_secret(data_dir: Path) -> str:
+    """Return the secret kept in data_dir, made at the first call, the same for all processes."""
+    path = data_dir / "jwt_secret"
+    draft = data_dir / f"jwt_secret.{secrets.token_hex(4)}"
+    if not path.exists():
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(SECRET_BYTES))
+        with suppress(FileExistsError):  # of two processes one makes it, and both read it
+            path.hardlink_to(draft)
+        draft.unlink()
+    return path.read_text()
+
+
+def _split(keys: str | None) -> list[str]:
+    return [key.strip() for key in (keys or "").split(",") if key.strip()]

@@ -1,0 +1,1 @@
+"""Documents and the database they live in."""

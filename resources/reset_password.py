@@ -1,0 +1,37 @@
+"""Forgotten passwords."""
+
+from flask import request
+from flask_restful import Resource
+
+from resources.auth import bearer_token
+from resources.schemas import EmailSchema, ResetSchema, accepts
+from services import password_service
+from services.errors import SchemaValidationError
+
+
+class ForgotPassword(Resource):
+    """Links to a new password."""
+
+    @accepts(EmailSchema)
+    def post(self, email: str) -> dict[str, str]:
+        """Ask for a mail with a link that sets a new password."""
+        password_service.request_reset(email)
+        # The same answer for everyone: nobody learns here who has an account.
+        return {"message": "If an account exists for that address, a reset link is on its way"}
+
+
+class ResetPassword(Resource):
+    """New passwords for forgotten ones."""
+
+    @accepts(ResetSchema)
+    def post(self, password: str, reset_token: str | None = None) -> dict[str, str]:
+        """Set a new password with the token from the mail; every session of the user ends."""
+        user = password_service.reset(reset_token or _bearer_reset_token(), password)
+        return {"message": "Password has been reset", "email": user.email}
+
+
+def _bearer_reset_token() -> str:
+    if "Authorization" not in request.headers:
+        missing = "Missing data for required field."
+        raise SchemaValidationError(errors={"reset_token": [missing]})
+    return bearer_token()

@@ -1,0 +1,37 @@
+"""Every URL, on one page."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flask_restful
+from flask import Blueprint, Flask
+
+from resources.auth import Login, Logout, Refresh, Signup, Verify
+from resources.pages import ResetPage, error_page, protect
+from resources.reset_password import ForgotPassword, ResetPassword
+
+
+class Api(flask_restful.Api):
+    """Flask-RESTful without its own error handling: errors are answered by resources.errors."""
+
+    def error_router(self, original_handler: Callable[..., Any], e: Exception) -> Any:
+        """Leave the error to Flask."""
+        return original_handler(e)
+
+
+def initialize_routes(app: Flask) -> None:
+    """Register every resource and page."""
+    api = Api(app)
+    api.add_resource(Signup, "/api/auth/signup")
+    api.add_resource(Login, "/api/auth/login")
+    api.add_resource(Refresh, "/api/auth/refresh")
+    api.add_resource(Verify, "/api/auth/verify")
+    api.add_resource(Logout, "/api/auth/logout")
+    api.add_resource(ForgotPassword, "/api/auth/forgot")
+    api.add_resource(ResetPassword, "/api/auth/reset")
+
+    pages = Blueprint("pages", __name__)
+    pages.add_url_rule("/reset/<token>", view_func=ResetPage.as_view("reset"))
+    pages.register_error_handler(Exception, error_page)
+    pages.after_request(protect)
+    app.register_blueprint(pages)

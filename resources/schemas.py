@@ -1,0 +1,131 @@
+"""What requests look like: schemas, and the one place that reads a body or a query."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, NoReturn
+
+from email_validator import EmailNotValidError, validate_email
+from flask import request
+from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow.validate import Length, Regexp
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from services.errors import SchemaValidationError
+
+View = Callable[..., Any]
+
+
+class Email(fields.String):
+    """An address in the one form it is stored in: trimmed, lower case, its domain in ASCII."""
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
+        text = super()._deserialize(value, *args, **options).strip(" \t").lower()
+        try:
+            found = validate_email(text, allow_smtputf8=False, check_deliverability=False)
+        except EmailNotValidError:
+            raise ValidationError("Not a valid email address.") from None
+        return str(found.ascii_email)
+
+
+class Name(fields.String):
+    """A person's name, trimmed. Mails greet with it, so it can't be a line or a link of its own."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take 1 to 100 printable characters."""
+        one_line = Regexp(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029<>/:@]*\Z", error="Not a name.")
+        super().__init__(validate=[Length(1, 100), one_line], **options)
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
+        return str(super()._deserialize(value, *args, **options).strip())
+
+
+class NothingSchema(Schema):
+    """No field at all."""
+
+
+class EmailSchema(Schema):
+    """An address alone."""
+
+    email = Email(required=True)
+
+
+class LoginSchema(EmailSchema):
+    """An address and its password."""
+
+    password = fields.String(required=True)
+
+
+class NewPasswordSchema(Schema):
+    """A password to set; typed twice, it must be the same."""
+
+    password = fields.String(required=True)
+    password_confirmation = fields.String()
+
+    @validates_schema
+    def _same_twice(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("password_confirmation", data.get("password")) != data.get("password"):
+            raise ValidationError("Passwords don't match.", "password_confirmation")
+
+
+class SignupSchema(EmailSchema, NewPasswordSchema):
+    """A new account."""
+
+    name = Name()
+
+
+class ResetSchema(NewPasswordSchema):
+    """A new password with the reset token, which may come as a bearer token instead."""
+
+    reset_token = fields.String()
+
+
+def accepts(
+    body: type[Schema] = NothingSchema, query: type[Schema] = NothingSchema
+) -> Callable[[View], View]:
+    """Pass the fields of the body and the query to a view; what is not in a schema is refused."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(*args: Any, **path: Any) -> Any:
+            fields_ = load(body(), read_json()) | load(query(), request.args)
+            return view(*args, **path, **fields_)
+
+        return checked
+
+    return decorate
+
+
+def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return data as schema wants it; raises SchemaValidationError with a list for each field."""
+    try:
+        loaded: dict[str, Any] = schema.load(data)
+    except ValidationError as error:
+        raise SchemaValidationError(errors=error.messages_dict) from None
+    loaded.pop("password_confirmation", None)
+    return loaded
+
+
+def read_json() -> dict[str, Any]:
+    """Return the body, an object in JSON (RFC 8259); no body at all is an empty one.
+
+    Raises UnsupportedMediaType or BadRequest with a sentence that says what is wrong.
+    """
+    body = request.get_data()
+    if not body:
+        return {}
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("The body must be JSON, with Content-Type: application/json")
+    try:
+        data = json.loads(body.decode(), parse_constant=_refuse_constant)
+        json.dumps(data, ensure_ascii=False).encode()  # a lone surrogate can't be written again
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not valid JSON in UTF-8") from None
+    if not isinstance(data, dict):
+        raise BadRequest("The body must be a JSON object")
+    return data
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """NaN and Infinity are Python's, not JSON's."""
+    raise ValueError(name)

@@ -1,0 +1,55 @@
+"""The development server: `python run.py`, or `make run`."""
+
+import signal
+import sys
+from typing import NoReturn
+
+import waitress
+from flask import Flask
+
+from app import create_app
+from config import SettingsError
+
+THREADS = 8
+
+
+def main() -> None:
+    """Serve on HOST and PORT until SIGINT or SIGTERM; mails in hand are sent before the end."""
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        app = create_app()
+    except (SettingsError, TimeoutError) as error:
+        sys.exit(str(error))
+    host, port = app.config["HOST"], app.config["PORT"]
+    try:
+        server = waitress.create_server(app, host=host, port=port, threads=THREADS)
+    except OSError as error:
+        sys.exit(f"Can't listen on {host}:{port}: {error.strerror}. Set HOST or PORT.")
+    app.extensions["outbox"].start()
+    print(_greeting(app), flush=True)
+    server.run()
+    app.extensions["outbox"].stop()
+
+
+def _end(*_: object) -> NoReturn:
+    sys.exit(0)
+
+
+def _greeting(app: Flask) -> str:
+    config = app.config
+    address = f"http://{config['HOST']}:{config['PORT']}"
+    mails = config["MAIL_SERVER"] or config["DATA_DIR"] / "email.log"
+    database = "MONGODB_URI" if config["MONGODB_URI"] else config["DATA_DIR"] / "database"
+    return f"""
+Movie-bag is on {address}
+  mails go to {mails}
+  the database is {database}
+
+Try this next:
+  curl {address}/api/auth/signup -H 'Content-Type: application/json' \\
+    -d '{{"email": "ada@example.com", "password": "correct horse battery"}}'
+"""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The rules: free of HTTP, raising the named errors of services.errors."""

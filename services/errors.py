@@ -1,0 +1,78 @@
+"""The refusals a client may see, by name; they travel up to resources.errors, which answers."""
+
+
+class ApiError(Exception):
+    """A refusal with its HTTP status and its message.
+
+    `errors` says more of a validation error: a list of sentences for each field.
+    """
+
+    status = 500
+    message = "Something went wrong"
+
+    def __init__(
+        self, message: str | None = None, errors: dict[str, list[str]] | None = None
+    ) -> None:
+        """Keep the class's own message unless another says it better."""
+        super().__init__(message or self.message)
+        self.message = message or self.message
+        self.errors = errors
+
+
+class SchemaValidationError(ApiError):
+    """A field is missing, unknown or not fit; `errors` says which and why."""
+
+    status = 400
+    message = "Request is missing required fields"
+
+
+class EmailAlreadyExistsError(ApiError):
+    """The address has an account."""
+
+    status = 400
+    message = "User with given email address already exists"
+
+
+class UnauthorizedError(ApiError):
+    """The address is unknown or the password is wrong: never says which."""
+
+    status = 401
+    message = "Invalid username or password"
+
+
+class MissingTokenError(ApiError):
+    """There is no bearer token in the request."""
+
+    status = 401
+    message = "Missing or invalid authorization header"
+
+
+class TokenError(ApiError):
+    """A token came, and does not open this."""
+
+    status = 401
+
+
+class BadTokenError(TokenError):
+    """The token is not ours, not for this, or of a session that has ended."""
+
+    message = "Invalid token"
+
+
+class ExpiredTokenError(TokenError):
+    """The token's time is over."""
+
+    message = "Token has expired"
+
+
+class UsedTokenError(TokenError):
+    """The password was changed after the reset token was sent."""
+
+    message = "Reset token has already been used"
+
+
+class ServiceUnavailableError(ApiError):
+    """The database is away."""
+
+    status = 503
+    message = "The service is busy, try again in a moment"

@@ -1,0 +1,116 @@
+"""Mails: what they say, and the two ways they go, over SMTP or into DATA_DIR/email.log."""
+
+import os
+import smtplib
+import ssl
+from email.utils import formatdate, parseaddr
+from typing import Any
+
+import flask_mail
+from flask import current_app, render_template
+
+from database.models import Mail, User
+from services import token_service
+
+# The templates of templates/email with their subjects.
+RESET, PASSWORD_CHANGED = "reset", "password_changed"
+SUBJECTS = {
+    RESET: "Reset your Movie-bag password",
+    PASSWORD_CHANGED: "Your Movie-bag password was changed",
+}
+
+mail = flask_mail.Mail()
+
+
+def compose(wish: Mail, user: User) -> flask_mail.Message:
+    """Return the mail that wish asks for. A reset token's minutes run from now.
+
+    Its links come from the settings alone: nothing of a request gets here.
+    """
+    config, facts = current_app.config, {"name": user.name}
+    if wish.kind == RESET:
+        token = token_service.reset_token(user)
+        facts["link"] = config["RESET_URL"].replace("{token}", token)
+        facts["lifetime"] = in_words(config["RESET_TOKEN_EXPIRE_MINUTES"])
+    message = flask_mail.Message(SUBJECTS[wish.kind], recipients=[user.email])
+    message.body = render_template(f"email/{wish.kind}.txt", **facts)
+    message.html = render_template(f"email/{wish.kind}.html", **facts)
+    # Delivered twice after a crash, it is one mail to a mail program.
+    domain = parseaddr(config["MAIL_DEFAULT_SENDER"])[1].rpartition("@")[2]
+    message.msgId = f"<{wish.id}@{domain}>"
+    return message
+
+
+def in_words(minutes: int) -> str:
+    """Say a time as a person would: 90 is "1 hour and 30 minutes"."""
+    hours, rest = divmod(minutes, 60)
+    parts = [f"{n} {unit}{'s' * (n > 1)}" for n, unit in ((hours, "hour"), (rest, "minute")) if n]
+    return " and ".join(parts)
+
+
+class Connection(flask_mail.Connection):
+    """The way for a batch of mails, opened when the first of them is ready.
+
+    Flask-Mail's own has no timeout, and its STARTTLS takes any certificate.
+    """
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether a mail can be sent at once."""
+        return self.host is not None or self.mail.server is None
+
+    def open(self) -> None:
+        """Connect to MAIL_SERVER; raises OSError, of which SMTPException is one."""
+        self.host = self.configure_host()
+
+    def configure_host(self) -> smtplib.SMTP:
+        """Return a dialogue that is ready for mails, with MAIL_TIMEOUT on every answer."""
+        server, port = self.mail.server, self.mail.port
+        timeout, tls = current_app.config["MAIL_TIMEOUT"], ssl.create_default_context()
+        if self.mail.use_ssl:
+            host: smtplib.SMTP = smtplib.SMTP_SSL(server, port, timeout=timeout, context=tls)
+        else:
+            host = smtplib.SMTP(server, port, timeout=timeout)
+        if self.mail.use_tls:
+            host.starttls(context=tls)
+        if self.mail.username and self.mail.password:
+            host.login(self.mail.username, self.mail.password)
+        return host
+
+    def send(self, message: flask_mail.Message, envelope_from: Any = None) -> None:
+        """Send one mail; raises OSError, of which SMTPException is one."""
+        if self.mail.server is None:
+            _append_to_log(message)
+        else:
+            super().send(message, envelope_from)
+
+    def close(self) -> None:
+        """End the dialogue, politely if the server still listens."""
+        host, self.host = self.host, None
+        if host is not None:
+            try:
+                host.quit()
+            except OSError:
+                host.close()
+
+
+def connect() -> Connection:
+    """Return a connection that is not open yet."""
+    return Connection(current_app.extensions["mail"])
+
+
+def _append_to_log(message: flask_mail.Message) -> None:
+    """Write a mail as text, its link in one piece, to DATA_DIR/email.log, in one append."""
+    lines = [
+        f"Date: {formatdate()}",
+        f"To: {message.recipients[0]}",
+        f"Subject: {message.subject}",
+        f"\n{message.body}\n{'-' * 72}\n",
+    ]
+    path = current_app.config["DATA_DIR"] / "email.log"
+    with open(path, "a", encoding="utf-8", opener=_only_for_owner) as log:
+        log.write("\n".join(lines))
+
+
+def _only_for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, mode=0o600)

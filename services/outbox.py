@@ -1,0 +1,160 @@
+"""The outbox: wishes for mails in MongoDB, and the thread that fulfils them.
+
+A request only writes a wish. One thread a process claims wishes one by one, so any number of
+processes and machines drain one outbox. A claim that its process did not live to keep lapses,
+and the wish is due again: a mail is delivered at least once.
+"""
+
+import logging
+import os
+import random
+import smtplib
+import threading
+import time
+
+from flask import Flask, current_app
+from pymongo.errors import PyMongoError
+
+from database.db import ensure_indexes
+from database.models import Mail, User
+from services import mail_service
+from services.mail_service import Connection
+
+# The answer to the request is out before the work begins: it must not slow the known address.
+SETTLE_SECONDS = 0.3
+# How late another process's wish, or one that was put off, may be seen.
+POLL_SECONDS = 2.0
+# Longer than a dialogue about one mail (five answers of MAIL_TIMEOUT), so that none is sent twice.
+CLAIM_SECONDS = 85.0
+GIVE_UP_SECONDS = 24 * 3600.0
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 2.0, 300.0
+STOP_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+def put(kind: str, email: str) -> None:
+    """Wish for a mail of this kind to an address, whoever that is."""
+    now = time.time()
+    Mail(kind=kind, email=email, created_at=now, due_at=now + SETTLE_SECONDS).save(
+        force_insert=True
+    )
+    outbox: Outbox = current_app.extensions["outbox"]
+    outbox.wake()
+
+
+class Outbox:
+    """The thread of this process. It starts at its first use, after a fork anew."""
+
+    def __init__(self, app: Flask) -> None:
+        """Belong to app: every request sees to it that the thread runs."""
+        self._app = app
+        self._pid = 0
+        app.extensions["outbox"] = self
+        app.before_request(self.start)
+
+    def start(self) -> None:
+        """Run the thread, if this process does not yet."""
+        if self._pid == os.getpid():
+            return
+        self._pid = os.getpid()
+        self._woken, self._stopping = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is a new wish."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End after the mail in hand, or in STOP_SECONDS; what is left is sent after a restart."""
+        if self._pid == os.getpid():
+            self._stopping.set()
+            self._woken.set()
+            self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        failing = False
+        while not self._stopping.is_set():
+            try:
+                with self._app.app_context():
+                    ensure_indexes()
+                    self._drain()
+                failing = False
+            except Exception as error:
+                if not failing:
+                    unforeseen = not isinstance(error, PyMongoError)
+                    reason = type(error).__name__
+                    logger.error("Mails wait: %s; trying on", reason, exc_info=unforeseen)
+                failing = True
+            self._woken.wait(POLL_SECONDS)
+            self._woken.clear()
+            self._stopping.wait(SETTLE_SECONDS)
+
+    def _drain(self) -> None:
+        """Fulfil every wish that is due, over one connection; stop where the server is away."""
+        connection = mail_service.connect()
+        try:
+            while not self._stopping.is_set() and (wish := claim()):
+                try:
+                    _fulfil(wish, connection)
+                except Exception as error:
+                    connection.close()
+                    _put_off(wish, error)
+                    if isinstance(error, OSError) and not _reply_code(error):
+                        return
+        finally:
+            connection.close()
+
+
+def claim() -> Mail | None:
+    """Take the wish that has been due for longest, for CLAIM_SECONDS."""
+    now = time.time()
+    due = Mail.objects(state=Mail.WAITING, due_at__lte=now).order_by("due_at")
+    wish: Mail | None = due.modify(new=True, set__due_at=now + CLAIM_SECONDS, inc__attempts=1)
+    return wish
+
+
+def _move(wish: Mail, due_at: float) -> bool:
+    """Make wish due at another time, unless its claim has lapsed and another process has it."""
+    claimed = Mail.objects(id=wish.id, due_at=wish.due_at)
+    wish.due_at = due_at
+    return bool(claimed.update_one(set__due_at=due_at))
+
+
+def _fulfil(wish: Mail, connection: Connection) -> None:
+    """Send the mail; nobody has the address: forget the wish. Raises whatever went wrong."""
+    user = User.objects(email=wish.email).exclude("sessions").first()
+    if user is not None:
+        if not connection.is_open:
+            connection.open()
+            if not _move(wish, time.time() + CLAIM_SECONDS):
+                return
+        connection.send(mail_service.compose(wish, user))
+    wish.delete()
+
+
+def _put_off(wish: Mail, error: Exception) -> None:
+    """Try again later; give up, keeping the wish, after a day or when the server says never."""
+    code, now = _reply_code(error), time.time()
+    told = isinstance(error, OSError) and not code
+    reason = f"SMTP {code}" if code else type(error).__name__ + (f": {error}" if told else "")
+    Mail.objects(id=wish.id).update_one(set__last_error=reason)
+    unforeseen = not isinstance(error, OSError)
+    if code >= 500 or now - wish.created_at >= GIVE_UP_SECONDS:
+        Mail.objects(id=wish.id).update_one(set__state=Mail.GIVEN_UP)
+        logger.error("Mail %s given up: %s; it is kept", wish.id, reason, exc_info=unforeseen)
+        return
+    wait = min(FIRST_RETRY_SECONDS * 2 ** (wish.attempts - 1), LAST_RETRY_SECONDS)
+    wait *= random.uniform(0.5, 1.5)  # noqa: S311 (not a secret)
+    if _move(wish, now + wait):
+        logger.warning(
+            "Mail %s failed: %s; again in %.0f s", wish.id, reason, wait, exc_info=unforeseen
+        )
+
+
+def _reply_code(error: Exception) -> int:
+    """Return what the server replied to this one mail; 0 when that is not what went wrong."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return int(next(iter(error.recipients.values()))[0])
+    return error.smtp_code if isinstance(error, smtplib.SMTPDataError) else 0

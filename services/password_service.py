@@ -1,0 +1,124 @@
+"""Passwords: how they are kept, which are strong enough, and how a forgotten one is reset."""
+
+import base64
+import hashlib
+import re
+import threading
+import unicodedata
+
+from flask import current_app
+from flask_bcrypt import Bcrypt
+from zxcvbn import zxcvbn
+
+from database.models import User
+from services import mail_service, outbox, token_service
+from services.errors import (
+    BadTokenError,
+    ExpiredTokenError,
+    SchemaValidationError,
+    UsedTokenError,
+)
+from services.token_service import PWD_RESET
+
+MAX_LENGTH = 128
+BCRYPT_BYTES = 72
+# Estimating more of a long password can take seconds; its beginning is strong or weak enough.
+ESTIMATED_CHARACTERS = 72
+
+bcrypt = Bcrypt()
+# zxcvbn keeps the personal words of the password that it works on in a global.
+_estimating = threading.Lock()
+
+
+def hash_password(password: str) -> str:
+    """Return the bcrypt hash of password, of BCRYPT_LOG_ROUNDS rounds."""
+    return str(bcrypt.generate_password_hash(_prepared(password)).decode())
+
+
+def is_password_of(user: User | None, password: str) -> bool:
+    """Check password, taking as long for nobody as for a user."""
+    nobody = f"$2b${current_app.config['BCRYPT_LOG_ROUNDS']:02}${'.' * 53}"
+    stored = user.password if user else nobody
+    return bool(bcrypt.check_password_hash(stored, _prepared(password))) and user is not None
+
+
+def _normal(password: str) -> str:
+    """One form for all the ways to type a character (NIST SP 800-63B §3.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def _prepared(password: str) -> bytes:
+    """Return what is hashed: bcrypt takes 72 bytes, so more are digested first, never cut off."""
+    secret = _normal(password).encode()
+    if len(secret) > BCRYPT_BYTES:
+        return base64.b64encode(hashlib.sha256(secret).digest())
+    return secret
+
+
+def check_policy(password: str, *personal: str | None) -> None:
+    """Raise SchemaValidationError, with the reason, for a password that is easy to guess.
+
+    Length and strength count, no rules of composition (NIST SP 800-63B §3.1.1.2). The words of
+    what is personal (address, name) are easy to guess too.
+    """
+    password = _normal(password)
+    shortest = current_app.config["PASSWORD_MIN_LENGTH"]
+    if not shortest <= len(password) <= MAX_LENGTH:
+        raise _refused(f"Must be between {shortest} and {MAX_LENGTH} characters long.")
+    words = [word for text in personal if text for word in re.split(r"[\s@.]+", text)]
+    with _estimating:
+        estimate = zxcvbn(password[:ESTIMATED_CHARACTERS], words)
+    if estimate["score"] < current_app.config["PASSWORD_MIN_SCORE"]:
+        feedback = estimate["feedback"]
+        raise _refused(
+            feedback["warning"] or "This password is too easy to guess.", *feedback["suggestions"]
+        )
+
+
+def _refused(*reasons: str) -> SchemaValidationError:
+    return SchemaValidationError(errors={"password": list(reasons)})
+
+
+def request_reset(email: str) -> None:
+    """Wish for a mail with a reset link.
+
+    The same small write for any address: who has an account is looked up later, in the
+    background, where no answer waits for it (OWASP Forgot Password Cheat Sheet).
+    """
+    outbox.put(mail_service.RESET, email)
+
+
+def user_of(token: str) -> User:
+    """Return whose password a living reset token may set; spends nothing.
+
+    Raises ExpiredTokenError, UsedTokenError or BadTokenError.
+    """
+    try:
+        claims = token_service.read(token, PWD_RESET)
+    except ExpiredTokenError:
+        message = "Reset token has expired. Please request a new one."
+        raise ExpiredTokenError(message) from None
+    user: User | None = User.objects(id=claims["sub"]).exclude("sessions").first()
+    if user is None:
+        raise BadTokenError
+    if user.password_version != claims["pwv"]:
+        raise UsedTokenError
+    return user
+
+
+def reset(token: str, password: str) -> User:
+    """Set the password that a reset token is for, and end every session of its user.
+
+    One conditional update: of any number at once one wins, and every other link that was sent
+    is dead. The owner gets a mail. Raises SchemaValidationError for a weak password, which
+    spends nothing, and what user_of raises.
+    """
+    user = user_of(token)
+    check_policy(password, user.email, user.name)
+    version = User.objects(id=user.id, password_version=user.password_version)
+    if not version.update_one(
+        set__password=hash_password(password), inc__password_version=1, set__sessions={}
+    ):
+        raise UsedTokenError
+    outbox.put(mail_service.PASSWORD_CHANGED, user.email)
+    return user

@@ -1,0 +1,137 @@
+"""Sessions: what a login begins, a refresh carries on and a logout ends.
+
+Access and refresh tokens name their session (`sid`) and its generation (`gen`). A refresh, a
+logout or a reset is one conditional update of the user's document, and every token that names
+the old state is dead (RFC 9700 §4.14).
+"""
+
+import secrets
+import time
+from typing import Any, TypedDict
+
+from bson import ObjectId
+from flask import current_app
+
+from database.models import Session, User
+from services.errors import BadTokenError, UnauthorizedError
+from services.token_service import ACCESS, REFRESH, Claims, sign
+
+MAX_SESSIONS = 20
+# A session remembers when each of its last few generations was replaced, for the grace period.
+REMEMBERED_ROTATIONS = 8
+USER_AGENT_CHARACTERS = 200
+
+
+class Tokens(TypedDict):
+    """What a login or a refresh answers; `expires_in` is the access token's life in seconds."""
+
+    token: str
+    refresh_token: str
+    token_type: str
+    expires_in: int
+    email: str
+
+
+def begin(user: User, user_agent: str) -> Tokens:
+    """Begin a session for user, as read when the password was checked; return its first tokens.
+
+    Sessions past their time leave, and the least used beyond MAX_SESSIONS. Raises
+    UnauthorizedError when the password was changed since it was checked.
+    """
+    sid, session = secrets.token_hex(8), Session(user_agent=user_agent[:USER_AGENT_CHARACTERS])
+    update: dict[str, Any] = {"$set": {f"sessions.{sid}": session.to_mongo()}}
+    if leaving := _leaving(user.sessions):
+        update["$unset"] = {f"sessions.{old}": 1 for old in leaving}
+    unchanged = User.objects(id=user.id, password_version=user.password_version)
+    if not unchanged.update_one(__raw__=update):
+        raise UnauthorizedError
+    return _tokens(user, sid, session.generation, session.created_at)
+
+
+def authenticate(claims: Claims) -> User:
+    """Return the user of an access token, if the session lives and this is its generation.
+
+    One read proves all three. Raises BadTokenError.
+    """
+    user: User | None = _of_session(claims).first()
+    if user is None:
+        raise BadTokenError
+    return user
+
+
+def rotate(claims: Claims) -> Tokens:
+    """Trade a refresh token for the session's next pair; the old pair is dead.
+
+    One that was traded before ends the session, for one of its two holders stole it (RFC 9700
+    §4.14.2); but within JWT_REFRESH_GRACE seconds it gets the current pair, for two tabs that
+    refresh at once. Raises BadTokenError.
+    """
+    generation, now = claims["gen"], time.time()
+    session = f"sessions.{claims['sid']}"
+    update = {
+        "$inc": {f"{session}.generation": 1},
+        "$set": {f"{session}.last_used_at": now, f"{session}.rotated.g{generation}": now},
+        "$unset": {f"{session}.rotated.g{generation - REMEMBERED_ROTATIONS}": 1},
+    }
+    user = _of_session(claims).modify(new=True, __raw__=update)
+    if user is None:
+        user, generation = _in_grace(claims, now)
+    else:
+        generation += 1
+    return _tokens(user, claims["sid"], generation, claims["auth_time"])
+
+
+def _in_grace(claims: Claims, now: float) -> tuple[User, int]:
+    """Return the user and the current generation, or end the session and raise BadTokenError."""
+    user = User.objects(id=claims["sub"]).first()
+    session = user and user.sessions.get(claims["sid"])
+    if not session:
+        raise BadTokenError
+    rotated_at = session.rotated.get(f"g{claims['gen']}", 0)
+    if now - rotated_at >= current_app.config["JWT_REFRESH_GRACE"]:
+        User.objects(id=user.id).update_one(__raw__={"$unset": {f"sessions.{claims['sid']}": 1}})
+        raise BadTokenError
+    return user, session.generation
+
+
+def end(claims: Claims) -> None:
+    """End the session that a token of its current generation names; raises BadTokenError."""
+    ended = {"$unset": {f"sessions.{claims['sid']}": 1}}
+    if not _of_session(claims).update_one(__raw__=ended):
+        raise BadTokenError
+
+
+def _of_session(claims: Claims) -> Any:
+    """Query the user, without the map, while the session is at the token's generation."""
+    generation = f"sessions.{claims['sid']}.generation"
+    query = {"_id": ObjectId(claims["sub"]), generation: claims["gen"]}
+    return User.objects(__raw__=query).exclude("sessions")
+
+
+def _tokens(user: User, sid: str, generation: int, auth_time: float) -> Tokens:
+    """Sign the pair; neither token outlives the session, which began at auth_time."""
+    config = current_app.config
+    left = auth_time + config["JWT_SESSION_MAX_AGE"] - time.time()
+    access = min(config["JWT_ACCESS_TOKEN_EXPIRES"], left)
+    refresh = min(config["JWT_REFRESH_TOKEN_EXPIRES"], left)
+    claims = {"sid": sid, "gen": generation, "auth_time": auth_time}
+    return {
+        "token": sign(user, ACCESS, access, **claims),
+        "refresh_token": sign(user, REFRESH, refresh, **claims),
+        "token_type": "Bearer",
+        "expires_in": int(access),
+        "email": user.email,
+    }
+
+
+def _leaving(sessions: dict[str, Session]) -> set[str]:
+    """Return the ids of sessions that are over, and of the least used that have no more room."""
+    config, now = current_app.config, time.time()
+    living = [
+        sid
+        for sid, session in sessions.items()
+        if session.last_used_at + config["JWT_REFRESH_TOKEN_EXPIRES"] > now
+        and session.created_at + config["JWT_SESSION_MAX_AGE"] > now
+    ]
+    living.sort(key=lambda sid: sessions[sid].last_used_at, reverse=True)
+    return sessions.keys() - living[: MAX_SESSIONS - 1]
