@@ -28,7 +28,7 @@ def log_in(email: str, password: str, user_agent: str) -> Tokens:
 
     An unknown address and a wrong password are one answer, in one time.
     """
-    user = User.objects(email=email).first()
+    user = User.objects(email=email).exclude("sessions").first()
     if not password_service.is_password_of(user, password):
         raise UnauthorizedError
     return session_service.begin(user, user_agent)

@@ -60,22 +60,20 @@ class Connection(flask_mail.Connection):
         return self.host is not None or self.mail.server is None
 
     def open(self) -> None:
-        """Connect to MAIL_SERVER; raises OSError, of which SMTPException is one."""
-        self.host = self.configure_host()
+        """Connect to MAIL_SERVER, with MAIL_TIMEOUT on every answer, and log in if need be.
 
-    def configure_host(self) -> smtplib.SMTP:
-        """Return a dialogue that is ready for mails, with MAIL_TIMEOUT on every answer."""
+        Raises OSError, of which SMTPException is one; close it then too.
+        """
         server, port = self.mail.server, self.mail.port
         timeout, tls = current_app.config["MAIL_TIMEOUT"], ssl.create_default_context()
         if self.mail.use_ssl:
-            host: smtplib.SMTP = smtplib.SMTP_SSL(server, port, timeout=timeout, context=tls)
+            self.host = smtplib.SMTP_SSL(server, port, timeout=timeout, context=tls)
         else:
-            host = smtplib.SMTP(server, port, timeout=timeout)
+            self.host = smtplib.SMTP(server, port, timeout=timeout)
         if self.mail.use_tls:
-            host.starttls(context=tls)
+            self.host.starttls(context=tls)
         if self.mail.username and self.mail.password:
-            host.login(self.mail.username, self.mail.password)
-        return host
+            self.host.login(self.mail.username, self.mail.password)
 
     def send(self, message: flask_mail.Message, envelope_from: Any = None) -> None:
         """Send one mail; raises OSError, of which SMTPException is one."""

@@ -11,6 +11,7 @@ import random
 import smtplib
 import threading
 import time
+from typing import Any
 
 from flask import Flask, current_app
 from pymongo.errors import PyMongoError
@@ -115,11 +116,9 @@ def claim() -> Mail | None:
     return wish
 
 
-def _move(wish: Mail, due_at: float) -> bool:
-    """Make wish due at another time, unless its claim has lapsed and another process has it."""
-    claimed = Mail.objects(id=wish.id, due_at=wish.due_at)
-    wish.due_at = due_at
-    return bool(claimed.update_one(set__due_at=due_at))
+def _update(wish: Mail, **update: Any) -> bool:
+    """Change a wish, unless its claim has lapsed and another process has claimed it since."""
+    return bool(Mail.objects(id=wish.id, attempts=wish.attempts).update_one(**update))
 
 
 def _fulfil(wish: Mail, connection: Connection) -> None:
@@ -128,7 +127,7 @@ def _fulfil(wish: Mail, connection: Connection) -> None:
     if user is not None:
         if not connection.is_open:
             connection.open()
-            if not _move(wish, time.time() + CLAIM_SECONDS):
+            if not _update(wish, set__due_at=time.time() + CLAIM_SECONDS):
                 return
         connection.send(mail_service.compose(wish, user))
     wish.delete()
@@ -137,17 +136,16 @@ def _fulfil(wish: Mail, connection: Connection) -> None:
 def _put_off(wish: Mail, error: Exception) -> None:
     """Try again later; give up, keeping the wish, after a day or when the server says never."""
     code, now = _reply_code(error), time.time()
-    told = isinstance(error, OSError) and not code
-    reason = f"SMTP {code}" if code else type(error).__name__ + (f": {error}" if told else "")
-    Mail.objects(id=wish.id).update_one(set__last_error=reason)
-    unforeseen = not isinstance(error, OSError)
+    foreseen = isinstance(error, OSError)
+    reason = f"SMTP {code}" if code else f"{type(error).__name__}: {error if foreseen else '?'}"
     if code >= 500 or now - wish.created_at >= GIVE_UP_SECONDS:
-        Mail.objects(id=wish.id).update_one(set__state=Mail.GIVEN_UP)
-        logger.error("Mail %s given up: %s; it is kept", wish.id, reason, exc_info=unforeseen)
+        if _update(wish, set__state=Mail.GIVEN_UP, set__last_error=reason):
+            logger.error("Mail %s given up: %s; it is kept", wish.id, reason)
         return
     wait = min(FIRST_RETRY_SECONDS * 2 ** (wish.attempts - 1), LAST_RETRY_SECONDS)
     wait *= random.uniform(0.5, 1.5)  # noqa: S311 (not a secret)
-    if _move(wish, now + wait):
+    if _update(wish, set__due_at=now + wait, set__last_error=reason):
+        unforeseen = None if foreseen else error
         logger.warning(
             "Mail %s failed: %s; again in %.0f s", wish.id, reason, wait, exc_info=unforeseen
         )

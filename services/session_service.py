@@ -40,7 +40,7 @@ def begin(user: User, user_agent: str) -> Tokens:
     """
     sid, session = secrets.token_hex(8), Session(user_agent=user_agent[:USER_AGENT_CHARACTERS])
     update: dict[str, Any] = {"$set": {f"sessions.{sid}": session.to_mongo()}}
-    if leaving := _leaving(user.sessions):
+    if leaving := _leaving(user):
         update["$unset"] = {f"sessions.{old}": 1 for old in leaving}
     unchanged = User.objects(id=user.id, password_version=user.password_version)
     if not unchanged.update_one(__raw__=update):
@@ -124,14 +124,16 @@ def _tokens(user: User, sid: str, generation: int, auth_time: float) -> Tokens:
     }
 
 
-def _leaving(sessions: dict[str, Session]) -> set[str]:
+def _leaving(user: User) -> set[str]:
     """Return the ids of sessions that are over, and of the least used that have no more room."""
     config, now = current_app.config, time.time()
+    stored = User.objects(id=user.id).only("sessions").as_pymongo().first() or {}
+    sessions = stored.get("sessions", {})
     living = [
         sid
         for sid, session in sessions.items()
-        if session.last_used_at + config["JWT_REFRESH_TOKEN_EXPIRES"] > now
-        and session.created_at + config["JWT_SESSION_MAX_AGE"] > now
+        if session["last_used_at"] + config["JWT_REFRESH_TOKEN_EXPIRES"] > now
+        and session["created_at"] + config["JWT_SESSION_MAX_AGE"] > now
     ]
-    living.sort(key=lambda sid: sessions[sid].last_used_at, reverse=True)
+    living.sort(key=lambda sid: sessions[sid]["last_used_at"], reverse=True)
     return sessions.keys() - living[: MAX_SESSIONS - 1]

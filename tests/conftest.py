@@ -21,6 +21,7 @@ os.environ["ENV_FILE_LOCATION"] = os.devnull  # nobody's own .env decides what a
 GIVEN_MONGODB_URI = os.environ.pop("MONGODB_URI", None)
 
 from app import create_app  # noqa: E402
+from database.db import initialize_db  # noqa: E402
 from database.embedded import EmbeddedDatabase  # noqa: E402
 from database.models import DOCUMENTS, User  # noqa: E402
 from tests.servers import Running  # noqa: E402
@@ -40,6 +41,17 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         embedded = EmbeddedDatabase(tmp_path_factory.mktemp("embedded"))
         yield embedded.start() + name
         embedded.stop()
+
+
+@pytest.fixture
+def documents(database: str) -> Iterator[None]:
+    """Connect to the database, for a look at what is stored, and leave it empty."""
+    app = Flask(__name__)
+    app.config["MONGODB_URI"] = database
+    initialize_db(app)
+    yield
+    for document in DOCUMENTS:
+        document.objects.delete()
 
 
 @pytest.fixture
@@ -70,7 +82,7 @@ def settings(database: str, smtp: int, tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def make_app(settings: dict[str, Any]) -> Iterator[Callable[..., Flask]]:
+def make_app(settings: dict[str, Any], documents: None) -> Iterator[Callable[..., Flask]]:
     """Return create_app with the settings of the test; what it made ends with the test."""
     made = []
 
@@ -81,8 +93,6 @@ def make_app(settings: dict[str, Any]) -> Iterator[Callable[..., Flask]]:
     yield make
     for app in made:
         app.extensions["outbox"].stop()
-    for document in DOCUMENTS if made else ():
-        document.objects.delete()
 
 
 @pytest.fixture
@@ -164,7 +174,7 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, database: str) -> Iterator[Callable[..., Running]]:
+def run(tmp_path: Path, database: str, documents: None) -> Iterator[Callable[..., Running]]:
     """Start `run.py` on the database of the tests, or with MONGODB_URI=None on its own."""
     started = []
 
@@ -176,9 +186,6 @@ def run(tmp_path: Path, database: str) -> Iterator[Callable[..., Running]]:
     yield start
     for running in started:
         running.kill()
-    if started and User._get_db() is not None:
-        for document in DOCUMENTS:
-            document.objects.delete()
 
 
 def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:

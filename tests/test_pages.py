@@ -1,0 +1,120 @@
+"""The page behind the link of a reset mail."""
+
+import re
+
+import pytest
+
+from tests.conftest import ADA, NEW_PASSWORD
+
+
+@pytest.fixture
+def page(api, reset_link):
+    """Return the path of a living reset page."""
+    return f"/reset/{reset_link}"
+
+
+def fill_in(api, page, password=NEW_PASSWORD, again=NEW_PASSWORD, **more):
+    return api.post(page, data={"password": password, "password_confirmation": again} | more)
+
+
+def test_opening_the_page_shows_a_form_and_spends_nothing(api, page):
+    for _ in range(3):
+        answer = api.get(page)
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert re.findall(
+            r'<input type="(\w+)" .*?name="(\w+)" autocomplete="([\w-]+)"', answer.text
+        ) == [
+            ("password", "password", "new-password"),
+            ("password", "password_confirmation", "new-password"),
+        ]
+    assert fill_in(api, page).status_code == 200
+
+
+def test_a_head_request_spends_nothing(api, page):
+    assert api.head(page).status_code == 200
+    assert fill_in(api, page).status_code == 200
+
+
+def test_the_form_sets_the_password(api, page):
+    answer = fill_in(api, page)
+    assert "Your password is set" in answer.text
+    assert ADA["email"] in answer.text
+    assert api.log_in(password=NEW_PASSWORD).status_code == 200
+
+
+@pytest.mark.parametrize("request_", ["get", "post"])
+def test_a_used_link_says_so_and_how_to_get_a_new_one(api, page, request_):
+    fill_in(api, page)
+    answer = api.get(page) if request_ == "get" else fill_in(api, page)
+    assert answer.status_code == 401
+    assert "This link no longer works" in answer.text
+    assert "Reset token has already been used" in answer.text
+    assert "Forgot password" in answer.text
+    assert "<form" not in answer.text
+
+
+@pytest.mark.parametrize("request_", ["get", "post"])
+def test_an_expired_link_says_so(api, page, clock, request_):
+    clock.shift(601)
+    answer = api.get(page) if request_ == "get" else fill_in(api, page)
+    assert answer.status_code == 401
+    assert "Reset token has expired" in answer.text
+
+
+@pytest.mark.parametrize("token", ["nonsense", "a.b.c", "%00", "<script>"])
+def test_a_link_that_never_was_is_dead(api, token):
+    answer = api.get(f"/reset/{token}")
+    assert answer.status_code == 401
+    assert "Invalid token" in answer.text
+
+
+def test_a_weak_password_gets_the_form_again_with_the_reason_and_spends_nothing(api, page):
+    answer = fill_in(api, page, "password1", "password1")
+    assert answer.status_code == 400
+    assert "This is a very common password." in answer.text
+    assert 'aria-describedby="password-errors"' in answer.text
+    assert "password1" not in answer.text
+    assert fill_in(api, page).status_code == 200
+
+
+def test_passwords_that_differ_get_the_form_again(api, page):
+    answer = fill_in(api, page, again="something else")
+    assert answer.status_code == 400
+    assert "Passwords don&#39;t match." in answer.text
+    assert 'aria-describedby="password_confirmation-errors"' in answer.text
+
+
+def test_an_empty_form_gets_the_form_again(api, page):
+    answer = api.post(page)
+    assert answer.status_code == 400
+    assert "Missing data for required field." in answer.text
+
+
+def test_a_form_too_large_is_a_page_that_says_so(api, page):
+    answer = fill_in(api, page, "x" * 70_000)
+    assert answer.status_code == 413
+    assert "That didn’t work" in answer.text
+
+
+@pytest.mark.parametrize("state", ["living", "dead", "refused", "done"])
+def test_no_page_leaks_its_address_or_lets_itself_be_framed(api, page, state):
+    answer = {
+        "living": lambda: api.get(page),
+        "dead": lambda: api.get("/reset/nonsense"),
+        "refused": lambda: fill_in(api, page, "password1"),
+        "done": lambda: fill_in(api, page),
+    }[state]()
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    policy = answer.headers["Content-Security-Policy"].split("; ")
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert not any("unsafe" in part or "script" in part for part in policy)
+    assert "<script" not in answer.text
+    assert re.findall(r'(?:src|href|action)="([^"]*)"', answer.text) == ["/static/style.css"]
+
+
+def test_the_stylesheet_is_there(api):
+    assert api.get("/static/style.css").headers["Content-Type"].startswith("text/css")
