@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from config import MAX_BODY_BYTES, load_settings
+from config import load_settings
 from database.db import initialize_db
 from resources.errors import initialize_errors
 from resources.routes import initialize_routes
@@ -16,7 +16,7 @@ from services.password_service import bcrypt
 from services.token_service import jwt
 
 FIXED = {
-    "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
+    "MAX_CONTENT_LENGTH": 64 * 1024,
     "JWT_ENCODE_NBF": False,
     "JWT_COOKIE_CSRF_PROTECT": False,  # tokens travel in a header: no cookie, no CSRF
     "MAIL_SUPPRESS_SEND": False,  # with TESTING as without

@@ -12,9 +12,9 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, val
 from marshmallow.validate import OneOf, Range, Regexp
 
 HOME = Path(__file__).parent
+DEVELOPMENT, PRODUCTION = "development", "production"
 NEEDED_IN_PRODUCTION = ("JWT_SECRET_KEY", "MONGODB_URI", "MAIL_SERVER", "PUBLIC_URL")
 SECRET_BYTES = 32
-MAX_BODY_BYTES = 64 * 1024
 
 
 class SettingsError(Exception):
@@ -29,9 +29,7 @@ class SettingsSchema(Schema):
 
         unknown = EXCLUDE
 
-    APP_ENV = fields.String(
-        load_default="development", validate=OneOf(["development", "production"])
-    )
+    APP_ENV = fields.String(load_default=DEVELOPMENT, validate=OneOf([DEVELOPMENT, PRODUCTION]))
     HOST = fields.String(load_default="127.0.0.1")
     PORT = fields.Integer(load_default=5000, validate=Range(1, 65535))
     DATA_DIR = fields.String(load_default=str(HOME / "data"))
@@ -64,7 +62,7 @@ class SettingsSchema(Schema):
         wrong: dict[str, list[str]] = {}
         if data.get("MAIL_USE_TLS") and data.get("MAIL_USE_SSL"):
             wrong["MAIL_USE_SSL"] = ["Can't be on together with MAIL_USE_TLS."]
-        if data.get("APP_ENV") == "production":
+        if data.get("APP_ENV") == PRODUCTION:
             keys = _split(data.get("JWT_SECRET_KEY"))
             if min((len(key.encode()) for key in keys), default=0) < SECRET_BYTES:
                 wrong["JWT_SECRET_KEY"] = [f"Needs at least {SECRET_BYTES} bytes in production."]
@@ -76,7 +74,7 @@ class SettingsSchema(Schema):
 
     @post_load
     def _derive(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        data["JWT_SECRET_KEYS"] = _split(data.pop("JWT_SECRET_KEY"))
+        data["JWT_SECRET_KEYS"] = _split(data["JWT_SECRET_KEY"])
         data["PUBLIC_URL"] = (data["PUBLIC_URL"] or f"http://localhost:{data['PORT']}").rstrip("/")
         data["RESET_URL"] = data["RESET_URL"] or data["PUBLIC_URL"] + "/reset/{token}"
         data["DATA_DIR"] = Path(data["DATA_DIR"]).resolve()
@@ -99,11 +97,11 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         problems = sorted(error.messages_dict.items())
         lines = [f"  {name}: {' '.join(sentences)}" for name, sentences in problems]
         raise SettingsError("\n".join(["These settings can't be used:", *lines])) from None
-    if settings["APP_ENV"] == "development":
+    if settings["APP_ENV"] == DEVELOPMENT:
         settings["DATA_DIR"].mkdir(mode=0o700, parents=True, exist_ok=True)
-        settings["JWT_SECRET_KEYS"] = settings["JWT_SECRET_KEYS"] or [
-            development_secret(settings["DATA_DIR"])
-        ]
+        if not settings["JWT_SECRET_KEYS"]:
+            settings["JWT_SECRET_KEYS"] = [development_secret(settings["DATA_DIR"])]
+    settings["JWT_SECRET_KEY"] = settings["JWT_SECRET_KEYS"][0]
     return settings
 
 

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from typing import NoReturn
 
 import waitress
 from flask import Flask
@@ -15,7 +14,7 @@ THREADS = 8
 
 def main() -> None:
     """Serve on HOST and PORT until SIGINT or SIGTERM; mails in hand are sent before the end."""
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         app = create_app()
     except (SettingsError, TimeoutError) as error:
@@ -29,10 +28,6 @@ def main() -> None:
     print(_greeting(app), flush=True)
     server.run()
     app.extensions["outbox"].stop()
-
-
-def _end(*_: object) -> NoReturn:
-    sys.exit(0)
 
 
 def _greeting(app: Flask) -> str:

@@ -10,8 +10,8 @@ from database.embedded import EmbeddedDatabase
 from database.models import DOCUMENTS
 
 DATABASE_NAME = "movie-bag"
-# One operation, the search for a server included; after it the answer is a 503.
-TIMEOUT_MS = 5000
+# Milliseconds for one operation, and of it for finding a server; then the answer is a 503.
+TIMEOUTS = {"timeoutMS": 5000, "serverSelectionTimeoutMS": 5000}
 
 _indexed = threading.Event()
 
@@ -26,14 +26,7 @@ def initialize_db(app: Flask) -> None:
         embedded = EmbeddedDatabase(app.config["DATA_DIR"])
         uri = embedded.start()
         atexit.register(embedded.stop)
-    connect(
-        db=DATABASE_NAME,
-        host=uri,
-        connect=False,
-        timeoutMS=TIMEOUT_MS,
-        serverSelectionTimeoutMS=TIMEOUT_MS,
-        uuidRepresentation="standard",
-    )
+    connect(DATABASE_NAME, host=uri, connect=False, uuidRepresentation="standard", **TIMEOUTS)
     app.before_request(ensure_indexes)
 
 

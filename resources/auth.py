@@ -1,6 +1,5 @@
 """Accounts and sessions."""
 
-from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -8,7 +7,7 @@ from flask import request
 from flask_restful import Resource
 
 from database.models import User
-from resources.schemas import LoginSchema, SignupSchema, View, accepts
+from resources.schemas import Decorator, LoginSchema, SignupSchema, View, accepts
 from services import auth_service, session_service, token_service
 from services.errors import MissingTokenError
 from services.session_service import Tokens
@@ -19,13 +18,13 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 def bearer_token() -> str:
     """Return the token of the Authorization header; raises MissingTokenError."""
-    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
-    if scheme.lower() != "bearer" or not token or " " in token:
+    words = request.headers.get("Authorization", "").split()
+    if len(words) != 2 or words[0].lower() != "bearer":
         raise MissingTokenError
-    return token
+    return words[1]
 
 
-def bearer(*scopes: str) -> Callable[[View], View]:
+def bearer(*scopes: str) -> Decorator:
     """Open a view to tokens of these scopes; it gets their claims, its service does the rest."""
 
     def decorate(view: View) -> View:
@@ -65,8 +64,7 @@ class Login(Resource):
     @accepts(LoginSchema)
     def post(self, email: str, password: str) -> tuple[Tokens, int, dict[str, str]]:
         """Trade an address and its password for an access and a refresh token."""
-        user_agent = request.headers.get("User-Agent", "")
-        return auth_service.log_in(email, password, user_agent), 200, NO_STORE
+        return auth_service.log_in(email, password), 200, NO_STORE
 
 
 class Refresh(Resource):
@@ -86,14 +84,8 @@ class Verify(Resource):
     @accepts()
     def get(self, user: User, claims: Claims) -> dict[str, Any]:
         """Say whose token it is and how many seconds it lives."""
-        expires_in = token_service.seconds_left(claims)
-        message = "Token is valid"
-        return {
-            "id": str(user.id),
-            "email": user.email,
-            "expires_in": expires_in,
-            "message": message,
-        }
+        life = {"expires_in": token_service.seconds_left(claims), "message": "Token is valid"}
+        return {"id": str(user.id), "email": user.email, **life}
 
 
 class Logout(Resource):

@@ -1,22 +1,18 @@
 """One path and one shape for every error: `{"message", "status", "error"}`, some with `errors`."""
 
+import json
 import logging
-from collections.abc import Mapping
+from typing import Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, request
 from pymongo.errors import PyMongoError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
 
-from services.errors import ApiError, ServiceUnavailableError, TokenError
+from services.errors import ApiError, InternalServerError, ServiceUnavailableError, TokenError
+
+Headers = dict[str, str]
 
 RETRY_AFTER_SECONDS = 5
-NAMES = {
-    400: "BadRequestError",
-    404: "NotFoundError",
-    405: "MethodNotAllowedError",
-    413: "RequestTooLargeError",
-    415: "UnsupportedMediaTypeError",
-}
 
 logger = logging.getLogger(__name__)
 
@@ -27,40 +23,29 @@ def initialize_errors(app: Flask) -> None:
 
 
 def answer(error: Exception) -> Response:
-    """Return the answer to an error: what we refuse by name, what Flask refuses, the rest."""
-    if isinstance(error, ApiError):
-        return _refusal(error)
+    """Return the answer to an error: what Flask refuses, what we refuse by name, the rest."""
     if isinstance(error, HTTPException) and error.code:
-        name = NAMES.get(error.code, "BadRequestError")
-        headers = {key: value for key, value in error.get_headers() if key != "Content-Type"}
-        return _json(error.code, name, str(error.description), headers)
+        name = default_exceptions.get(error.code, BadRequest).__name__ + "Error"
+        name = name.replace("RequestEntityTooLarge", "RequestTooLarge")
+        return _json(error.code, name, str(error.description), dict(error.get_headers()))
     if isinstance(error, PyMongoError):
         logger.error("%s %s: database: %s", request.method, request.url_rule, error)
-        return _refusal(ServiceUnavailableError())
-    logger.error("%s %s failed", request.method, request.url_rule, exc_info=error)
-    return _json(500, "InternalServerError", ApiError.message)
+        error = ServiceUnavailableError()
+    if not isinstance(error, ApiError):
+        logger.error("%s %s failed", request.method, request.url_rule, exc_info=error)
+        error = InternalServerError()
+    more = {"errors": error.errors} if error.errors else {}
+    return _json(error.status, type(error).__name__, error.message, _headers(error), **more)
 
 
-def _refusal(error: ApiError) -> Response:
+def _headers(error: ApiError) -> Headers:
     """Say how to authenticate with a 401 (RFC 6750 §3), when to try again with a 503."""
-    headers = {}
     if error.status == 401:
         bad_token = isinstance(error, TokenError)
-        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if bad_token else "Bearer"
-    if error.status == 503:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return _json(error.status, type(error).__name__, error.message, headers, error.errors)
+        return {"WWW-Authenticate": 'Bearer error="invalid_token"' if bad_token else "Bearer"}
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.status == 503 else {}
 
 
-def _json(
-    status: int,
-    name: str,
-    message: str,
-    headers: Mapping[str, str] | None = None,
-    errors: dict[str, list[str]] | None = None,
-) -> Response:
-    body = {"message": message, "status": status, "error": name}
-    response = jsonify({**body, "errors": errors} if errors else body)
-    response.status_code = status
-    response.headers.update(headers or {})
-    return response
+def _json(status: int, name: str, message: str, headers: Headers, **more: Any) -> Response:
+    body = {"message": message, "status": status, "error": name, **more}
+    return Response(json.dumps(body), status, headers, mimetype="application/json")

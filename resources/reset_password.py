@@ -32,6 +32,5 @@ class ResetPassword(Resource):
 
 def _bearer_reset_token() -> str:
     if "Authorization" not in request.headers:
-        missing = "Missing data for required field."
-        raise SchemaValidationError(errors={"reset_token": [missing]})
+        raise SchemaValidationError(errors={"reset_token": ["Missing data for required field."]})
     return bearer_token()

@@ -21,6 +21,7 @@ class Api(flask_restful.Api):
 
 def initialize_routes(app: Flask) -> None:
     """Register every resource and page."""
+    app.url_map.merge_slashes = False  # its redirects would repeat the request's Host
     api = Api(app)
     api.add_resource(Signup, "/api/auth/signup")
     api.add_resource(Login, "/api/auth/login")

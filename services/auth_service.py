@@ -23,7 +23,7 @@ def sign_up(email: str, password: str, name: str | None = None) -> User:
     return user
 
 
-def log_in(email: str, password: str, user_agent: str) -> Tokens:
+def log_in(email: str, password: str) -> Tokens:
     """Begin a session and return its tokens; raises UnauthorizedError.
 
     An unknown address and a wrong password are one answer, in one time.
@@ -31,4 +31,4 @@ def log_in(email: str, password: str, user_agent: str) -> Tokens:
     user = User.objects(email=email).exclude("sessions").first()
     if not password_service.is_password_of(user, password):
         raise UnauthorizedError
-    return session_service.begin(user, user_agent)
+    return session_service.begin(user)

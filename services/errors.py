@@ -1,5 +1,7 @@
 """The refusals a client may see, by name; they travel up to resources.errors, which answers."""
 
+Errors = dict[str, list[str]]
+
 
 class ApiError(Exception):
     """A refusal with its HTTP status and its message.
@@ -7,15 +9,13 @@ class ApiError(Exception):
     `errors` says more of a validation error: a list of sentences for each field.
     """
 
-    status = 500
-    message = "Something went wrong"
+    status: int
+    message: str
 
-    def __init__(
-        self, message: str | None = None, errors: dict[str, list[str]] | None = None
-    ) -> None:
+    def __init__(self, message: str = "", errors: Errors | None = None) -> None:
         """Keep the class's own message unless another says it better."""
-        super().__init__(message or self.message)
         self.message = message or self.message
+        super().__init__(self.message)
         self.errors = errors
 
 
@@ -76,3 +76,10 @@ class ServiceUnavailableError(ApiError):
 
     status = 503
     message = "The service is busy, try again in a moment"
+
+
+class InternalServerError(ApiError):
+    """A defect of ours."""
+
+    status = 500
+    message = "Something went wrong"

@@ -1,10 +1,8 @@
 """Mails: what they say, and the two ways they go, over SMTP or into DATA_DIR/email.log."""
 
-import os
 import smtplib
 import ssl
 from email.utils import formatdate, parseaddr
-from typing import Any
 
 import flask_mail
 from flask import current_app, render_template
@@ -65,22 +63,23 @@ class Connection(flask_mail.Connection):
         Raises OSError, of which SMTPException is one; close it then too.
         """
         server, port = self.mail.server, self.mail.port
-        timeout, tls = current_app.config["MAIL_TIMEOUT"], ssl.create_default_context()
+        timeout = current_app.config["MAIL_TIMEOUT"]
         if self.mail.use_ssl:
+            tls = ssl.create_default_context()
             self.host = smtplib.SMTP_SSL(server, port, timeout=timeout, context=tls)
         else:
             self.host = smtplib.SMTP(server, port, timeout=timeout)
         if self.mail.use_tls:
-            self.host.starttls(context=tls)
+            self.host.starttls(context=ssl.create_default_context())
         if self.mail.username and self.mail.password:
             self.host.login(self.mail.username, self.mail.password)
 
-    def send(self, message: flask_mail.Message, envelope_from: Any = None) -> None:
-        """Send one mail; raises OSError, of which SMTPException is one."""
+    def deliver(self, message: flask_mail.Message) -> None:
+        """Send one mail, or write it down; raises OSError, of which SMTPException is one."""
         if self.mail.server is None:
             _append_to_log(message)
         else:
-            super().send(message, envelope_from)
+            self.send(message)
 
     def close(self) -> None:
         """End the dialogue, politely if the server still listens."""
@@ -99,16 +98,7 @@ def connect() -> Connection:
 
 def _append_to_log(message: flask_mail.Message) -> None:
     """Write a mail as text, its link in one piece, to DATA_DIR/email.log, in one append."""
-    lines = [
-        f"Date: {formatdate()}",
-        f"To: {message.recipients[0]}",
-        f"Subject: {message.subject}",
-        f"\n{message.body}\n{'-' * 72}\n",
-    ]
     path = current_app.config["DATA_DIR"] / "email.log"
-    with open(path, "a", encoding="utf-8", opener=_only_for_owner) as log:
-        log.write("\n".join(lines))
-
-
-def _only_for_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, mode=0o600)
+    head = f"Date: {formatdate()}\nTo: {message.recipients[0]}\nSubject: {message.subject}"
+    with path.open("a", encoding="utf-8") as log:
+        log.write(f"{head}\n\n{message.body}\n{'-' * 72}\n")

@@ -11,6 +11,7 @@ import random
 import smtplib
 import threading
 import time
+from contextlib import closing
 from typing import Any
 
 from flask import Flask, current_app
@@ -37,11 +38,9 @@ logger = logging.getLogger(__name__)
 def put(kind: str, email: str) -> None:
     """Wish for a mail of this kind to an address, whoever that is."""
     now = time.time()
-    Mail(kind=kind, email=email, created_at=now, due_at=now + SETTLE_SECONDS).save(
-        force_insert=True
-    )
-    outbox: Outbox = current_app.extensions["outbox"]
-    outbox.wake()
+    wish = Mail(kind=kind, email=email, created_at=now, due_at=now + SETTLE_SECONDS)
+    wish.save(force_insert=True)
+    current_app.extensions["outbox"].wake()
 
 
 class Outbox:
@@ -51,6 +50,7 @@ class Outbox:
         """Belong to app: every request sees to it that the thread runs."""
         self._app = app
         self._pid = 0
+        self._starting = threading.Lock()
         app.extensions["outbox"] = self
         app.before_request(self.start)
 
@@ -58,10 +58,12 @@ class Outbox:
         """Run the thread, if this process does not yet."""
         if self._pid == os.getpid():
             return
-        self._pid = os.getpid()
-        self._woken, self._stopping = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
-        self._thread.start()
+        with self._starting:
+            if self._pid != os.getpid():
+                self._woken, self._stopping = threading.Event(), threading.Event()
+                self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+                self._thread.start()
+                self._pid = os.getpid()
 
     def wake(self) -> None:
         """Say that there is a new wish."""
@@ -83,10 +85,10 @@ class Outbox:
                     self._drain()
                 failing = False
             except Exception as error:
+                defect = None if isinstance(error, PyMongoError) else error
                 if not failing:
-                    unforeseen = not isinstance(error, PyMongoError)
-                    reason = type(error).__name__
-                    logger.error("Mails wait: %s; trying on", reason, exc_info=unforeseen)
+                    name = type(error).__name__
+                    logger.error("Mails wait: %s; trying on", name, exc_info=defect)
                 failing = True
             self._woken.wait(POLL_SECONDS)
             self._woken.clear()
@@ -94,8 +96,7 @@ class Outbox:
 
     def _drain(self) -> None:
         """Fulfil every wish that is due, over one connection; stop where the server is away."""
-        connection = mail_service.connect()
-        try:
+        with closing(mail_service.connect()) as connection:
             while not self._stopping.is_set() and (wish := claim()):
                 try:
                     _fulfil(wish, connection)
@@ -104,8 +105,6 @@ class Outbox:
                     _put_off(wish, error)
                     if isinstance(error, OSError) and not _reply_code(error):
                         return
-        finally:
-            connection.close()
 
 
 def claim() -> Mail | None:
@@ -129,7 +128,7 @@ def _fulfil(wish: Mail, connection: Connection) -> None:
             connection.open()
             if not _update(wish, set__due_at=time.time() + CLAIM_SECONDS):
                 return
-        connection.send(mail_service.compose(wish, user))
+        connection.deliver(mail_service.compose(wish, user))
     wish.delete()
 
 
@@ -145,10 +144,8 @@ def _put_off(wish: Mail, error: Exception) -> None:
     wait = min(FIRST_RETRY_SECONDS * 2 ** (wish.attempts - 1), LAST_RETRY_SECONDS)
     wait *= random.uniform(0.5, 1.5)  # noqa: S311 (not a secret)
     if _update(wish, set__due_at=now + wait, set__last_error=reason):
-        unforeseen = None if foreseen else error
-        logger.warning(
-            "Mail %s failed: %s; again in %.0f s", wish.id, reason, wait, exc_info=unforeseen
-        )
+        defect = None if foreseen else error
+        logger.warning("Mail %s: %s; again in %.0f s", wish.id, reason, wait, exc_info=defect)
 
 
 def _reply_code(error: Exception) -> int:

@@ -12,12 +12,7 @@ from zxcvbn import zxcvbn
 
 from database.models import User
 from services import mail_service, outbox, token_service
-from services.errors import (
-    BadTokenError,
-    ExpiredTokenError,
-    SchemaValidationError,
-    UsedTokenError,
-)
+from services.errors import BadTokenError, ExpiredTokenError, SchemaValidationError, UsedTokenError
 from services.token_service import PWD_RESET
 
 MAX_LENGTH = 128
@@ -65,14 +60,12 @@ def check_policy(password: str, *personal: str | None) -> None:
     shortest = current_app.config["PASSWORD_MIN_LENGTH"]
     if not shortest <= len(password) <= MAX_LENGTH:
         raise _refused(f"Must be between {shortest} and {MAX_LENGTH} characters long.")
-    words = [word for text in personal if text for word in re.split(r"[\s@.]+", text)]
+    words = [word for text in personal if text for word in (text, *re.split(r"[\s@.]+", text))]
     with _estimating:
         estimate = zxcvbn(password[:ESTIMATED_CHARACTERS], words)
     if estimate["score"] < current_app.config["PASSWORD_MIN_SCORE"]:
-        feedback = estimate["feedback"]
-        raise _refused(
-            feedback["warning"] or "This password is too easy to guess.", *feedback["suggestions"]
-        )
+        reason = estimate["feedback"]["warning"] or "This password is too easy to guess."
+        raise _refused(reason, *estimate["feedback"]["suggestions"])
 
 
 def _refused(*reasons: str) -> SchemaValidationError:

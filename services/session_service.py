@@ -7,7 +7,7 @@ the old state is dead (RFC 9700 §4.14).
 
 import secrets
 import time
-from typing import Any, TypedDict
+from typing import Any
 
 from bson import ObjectId
 from flask import current_app
@@ -19,26 +19,18 @@ from services.token_service import ACCESS, REFRESH, Claims, sign
 MAX_SESSIONS = 20
 # A session remembers when each of its last few generations was replaced, for the grace period.
 REMEMBERED_ROTATIONS = 8
-USER_AGENT_CHARACTERS = 200
+
+# What a login or a refresh answers.
+Tokens = dict[str, Any]
 
 
-class Tokens(TypedDict):
-    """What a login or a refresh answers; `expires_in` is the access token's life in seconds."""
-
-    token: str
-    refresh_token: str
-    token_type: str
-    expires_in: int
-    email: str
-
-
-def begin(user: User, user_agent: str) -> Tokens:
+def begin(user: User) -> Tokens:
     """Begin a session for user, as read when the password was checked; return its first tokens.
 
     Sessions past their time leave, and the least used beyond MAX_SESSIONS. Raises
     UnauthorizedError when the password was changed since it was checked.
     """
-    sid, session = secrets.token_hex(8), Session(user_agent=user_agent[:USER_AGENT_CHARACTERS])
+    sid, session = secrets.token_hex(8), Session()
     update: dict[str, Any] = {"$set": {f"sessions.{sid}": session.to_mongo()}}
     if leaving := _leaving(user):
         update["$unset"] = {f"sessions.{old}": 1 for old in leaving}
@@ -73,12 +65,10 @@ def rotate(claims: Claims) -> Tokens:
         "$set": {f"{session}.last_used_at": now, f"{session}.rotated.g{generation}": now},
         "$unset": {f"{session}.rotated.g{generation - REMEMBERED_ROTATIONS}": 1},
     }
-    user = _of_session(claims).modify(new=True, __raw__=update)
+    user, current = _of_session(claims).modify(new=True, __raw__=update), generation + 1
     if user is None:
-        user, generation = _in_grace(claims, now)
-    else:
-        generation += 1
-    return _tokens(user, claims["sid"], generation, claims["auth_time"])
+        user, current = _in_grace(claims, now)
+    return _tokens(user, claims["sid"], current, claims["auth_time"])
 
 
 def _in_grace(claims: Claims, now: float) -> tuple[User, int]:
@@ -124,7 +114,7 @@ def _tokens(user: User, sid: str, generation: int, auth_time: float) -> Tokens:
     }
 
 
-def _leaving(user: User) -> set[str]:
+def _leaving(user: User) -> list[str]:
     """Return the ids of sessions that are over, and of the least used that have no more room."""
     config, now = current_app.config, time.time()
     stored = User.objects(id=user.id).only("sessions").as_pymongo().first() or {}
@@ -136,4 +126,4 @@ def _leaving(user: User) -> set[str]:
         and session["created_at"] + config["JWT_SESSION_MAX_AGE"] > now
     ]
     living.sort(key=lambda sid: sessions[sid]["last_used_at"], reverse=True)
-    return sessions.keys() - living[: MAX_SESSIONS - 1]
+    return [sid for sid in sessions if sid not in living[: MAX_SESSIONS - 1]]

@@ -5,6 +5,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from bson import ObjectId
 from flask import current_app
 from flask_jwt_extended import JWTManager, create_access_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
@@ -15,6 +16,10 @@ from services.errors import BadTokenError, ExpiredTokenError
 
 ACCESS, REFRESH, PWD_RESET = "access", "refresh", "pwd_reset"
 
+# Another program that shares the key may sign other tokens.
+CLAIMS = {scope: {"exp", "sid", "gen", "auth_time"} for scope in (ACCESS, REFRESH)}
+CLAIMS[PWD_RESET] = {"exp", "pwv"}
+
 Claims = dict[str, Any]
 jwt = JWTManager()
 
@@ -23,11 +28,6 @@ jwt = JWTManager()
 def _closed(header: dict[str, Any], claims: Claims) -> bool:
     """Open nothing by the library's own `jwt_required`: it knows neither scopes nor sessions."""
     return False
-
-
-@jwt.encode_key_loader
-def _signing_key(identity: str) -> str:
-    return str(current_app.config["JWT_SECRET_KEYS"][0])
 
 
 @jwt.decode_key_loader
@@ -45,12 +45,11 @@ def _key_id(key: str) -> str:
 
 def sign(user: User, scope: str, seconds: float, **claims: Any) -> str:
     """Return a token for user that opens what asks for scope, for so many seconds."""
-    identity = str(user.id)
     token: str = create_access_token(
-        identity,
+        str(user.id),
         expires_delta=timedelta(seconds=seconds),
         additional_claims={"scope": scope, "type": scope, **claims},
-        additional_headers={"kid": _key_id(_signing_key(identity))},
+        additional_headers={"kid": _key_id(current_app.config["JWT_SECRET_KEY"])},
     )
     return token
 
@@ -76,7 +75,12 @@ def read(token: str, *scopes: str) -> Claims:
     except (PyJWTError, JWTExtendedException, RecursionError):
         # RecursionError: a forged payload nested too deep for the JSON parser.
         raise BadTokenError from None
-    if claims.get("scope") not in scopes:
+    scope = claims.get("scope")
+    if (
+        scope not in scopes
+        or not CLAIMS[scope] <= claims.keys()
+        or not ObjectId.is_valid(claims["sub"])
+    ):
         raise BadTokenError
     return claims
 

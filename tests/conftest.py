@@ -35,7 +35,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the URI of a database that is the tests' own, on MONGODB_URI if that is set."""
     name = f"movie-bag-test-{secrets.token_hex(4)}"
     if GIVEN_MONGODB_URI:
-        yield urlsplit(GIVEN_MONGODB_URI)._replace(path=f"/{name}").geturl()
+        given = urlsplit(GIVEN_MONGODB_URI)
+        query = given.query
+        if given.username and "authSource" not in query:  # it was the database that we replace
+            query += f"&authSource={given.path.strip('/') or 'admin'}"
+        yield given._replace(path=f"/{name}", query=query.strip("&")).geturl()
         User._get_db().client.drop_database(name)
     else:
         embedded = EmbeddedDatabase(tmp_path_factory.mktemp("embedded"))

@@ -5,6 +5,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -14,7 +15,7 @@ from aiosmtpd.controller import Controller
 from config import SettingsSchema
 from database.models import Mail, User
 from services import outbox
-from tests.conftest import ADA, NEW_PASSWORD, wait_until
+from tests.conftest import ADA, NEW_PASSWORD, at_once, wait_until
 from tests.servers import HOME, environment
 from tests.smtp import free_port, silent_server, smtp_server, token_in
 
@@ -46,6 +47,16 @@ def wake(app, clock):
         outbox.wake()
 
     return move
+
+
+def test_a_process_has_one_outbox_thread_however_many_requests_begin_at_once(app):
+    before = threads_of_outboxes()
+    at_once(16, lambda _: app.extensions["outbox"].start())
+    assert len(threads_of_outboxes() - before) == 1
+
+
+def threads_of_outboxes():
+    return {thread for thread in threading.enumerate() if thread.name == "outbox"}
 
 
 def test_a_batch_goes_over_one_connection(app, mailbox):
@@ -165,7 +176,7 @@ def test_killed_in_the_middle_of_sending_all_arrive_one_at_most_twice(
     mailbox.wait_for(2)
     server.kill()
     before = len(mailbox.mails)
-    clock.shift(outbox.CLAIM_SECONDS + 1)
+    clock.shift(outbox.CLAIM_SECONDS + 60)
     make_app().extensions["outbox"].start()
     wait_until(lambda: Mail.objects.first() is None)
     assert before < 6
@@ -234,7 +245,7 @@ def test_without_a_mail_server_development_appends_mails_to_email_log(run, tmp_p
     link = next(line for line in text.splitlines() if "/reset/" in line)
     assert link.startswith(f"http://localhost:{server.port}/reset/eyJ")
     assert requests.get(link.replace("localhost", "127.0.0.1"), timeout=10).status_code == 200
-    assert log.stat().st_mode & 0o777 == 0o600
+    assert server.data_dir.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # aiosmtpd's socket

@@ -26,7 +26,7 @@ def test_the_walk_in_the_readme_works_as_written(run, tmp_path):
         "a reset link is on its way",
         "Hello Ada,",
         '"message": "Password has been reset"',
-        '"error":"BadTokenError"',
+        '"error": "BadTokenError"',
         '"refresh_token": "',
     ]
     places = [answers.find(step) for step in steps]
