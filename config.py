@@ -74,7 +74,6 @@ class SettingsSchema(Schema):
 
     @post_load
     def _derive(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        data["JWT_SECRET_KEYS"] = _split(data["JWT_SECRET_KEY"])
         data["PUBLIC_URL"] = (data["PUBLIC_URL"] or f"http://localhost:{data['PORT']}").rstrip("/")
         data["RESET_URL"] = data["RESET_URL"] or data["PUBLIC_URL"] + "/reset/{token}"
         data["DATA_DIR"] = Path(data["DATA_DIR"]).resolve()
@@ -88,21 +87,19 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     missing or can't be read.
     """
     env_file = os.environ.get("ENV_FILE_LOCATION") or HOME / ".env"
-    given = {**dotenv_values(env_file), **os.environ, **(overrides or {})}
+    given: dict[str, Any] = {}
+    for source in (dotenv_values(env_file), os.environ, overrides or {}):
+        given |= {name: value for name, value in source.items() if value not in ("", None)}
     try:
-        settings: dict[str, Any] = SettingsSchema().load(
-            {name: value for name, value in given.items() if value not in ("", None)}
-        )
+        settings: dict[str, Any] = SettingsSchema().load(given)
     except ValidationError as error:
         problems = sorted(error.messages_dict.items())
         lines = [f"  {name}: {' '.join(sentences)}" for name, sentences in problems]
         raise SettingsError("\n".join(["These settings can't be used:", *lines])) from None
     if settings["APP_ENV"] == DEVELOPMENT:
         settings["DATA_DIR"].mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not settings["JWT_SECRET_KEYS"]:
-            settings["JWT_SECRET_KEYS"] = [development_secret(settings["DATA_DIR"])]
-    settings["JWT_SECRET_KEY"] = settings["JWT_SECRET_KEYS"][0]
-    return settings
+    keys = _split(settings["JWT_SECRET_KEY"]) or [development_secret(settings["DATA_DIR"])]
+    return settings | {"JWT_SECRET_KEYS": keys, "JWT_SECRET_KEY": keys[0]}
 
 
 def development_secret(data_dir: Path) -> str:

@@ -22,8 +22,8 @@ def main() -> None:
     host, port = app.config["HOST"], app.config["PORT"]
     try:
         server = waitress.create_server(app, host=host, port=port, threads=THREADS)
-    except OSError as error:
-        sys.exit(f"Can't listen on {host}:{port}: {error.strerror}. Set HOST or PORT.")
+    except (OSError, ValueError) as error:
+        sys.exit(f"Can't listen on {host}:{port}: {error}. Set HOST or PORT.")
     app.extensions["outbox"].start()
     print(_greeting(app), flush=True)
     server.run()

@@ -97,8 +97,10 @@ class EmbeddedDatabase:
 
     def _port(self) -> int:
         """Return the port in use, or last used; 0 before the first start."""
-        path = self._dir / "port"
-        return int(path.read_text() or 0) if path.exists() else 0
+        try:
+            return int((self._dir / "port").read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
 
     def _answers(self) -> bool:
         with socket.socket() as probe:

@@ -31,7 +31,11 @@ class Running:
                 stdout=log,
                 stderr=log,
             )
-        self._wait_until_it_answers()
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self.kill()
+            raise
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_SECONDS
