@@ -19,8 +19,6 @@ FIXED = {
     "MAX_CONTENT_LENGTH": 64 * 1024,
     "JWT_ENCODE_NBF": False,
     "JWT_COOKIE_CSRF_PROTECT": False,  # tokens travel in a header: no cookie, no CSRF
-    "MAIL_SUPPRESS_SEND": False,  # with TESTING as without
-    "MAIL_DEBUG": False,  # it would print the links
 }
 
 logger = logging.getLogger(__name__)

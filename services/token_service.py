@@ -72,8 +72,7 @@ def read(token: str, *scopes: str) -> Claims:
         claims: Claims = decode_token(token)
     except ExpiredSignatureError:
         raise ExpiredTokenError from None
-    except (PyJWTError, JWTExtendedException, RecursionError):
-        # RecursionError: a forged payload nested too deep for the JSON parser.
+    except (PyJWTError, JWTExtendedException):
         raise BadTokenError from None
     scope = claims.get("scope")
     if (

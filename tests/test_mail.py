@@ -30,11 +30,11 @@ def recipients(mails):
     return sorted(mail["To"] for mail in mails)
 
 
-def wish_for(users):
+def wish_for(users, due_at=0):
     """Give each address an account and a wish, written as the product writes them."""
     for email in users:
         User(email=email, password="-").save()
-        Mail(kind="reset", email=email, created_at=time.time(), due_at=0).save()
+        Mail(kind="reset", email=email, created_at=time.time(), due_at=due_at).save()
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_batch_goes_over_one_connection(app, mailbox):
 def test_the_work_begins_after_the_answer_is_out(api, ada, mailbox, clock, wake):
     api.forgot()
     wake(outbox.SETTLE_SECONDS - 0.01)
-    wish_for(["eve@example.com"])
+    wish_for(["eve@example.com"], due_at=time.time())  # after Ada's, if hers were due at once
     wake(0)
     assert recipients(mailbox.wait_for(1)) == ["eve@example.com"]
     wake(0.02)
