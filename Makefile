@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Pipenv works inside .venv, whichever environment the shell may have active.
-PIPENV := VIRTUAL_ENV=$(CURDIR)/.venv PIPENV_VERBOSITY=-1 $(BIN)/pipenv
+PIPENV := VIRTUAL_ENV='$(CURDIR)/.venv' PIPENV_VERBOSITY=-1 $(BIN)/pipenv
 
 install: .venv/installed  ## Everything that Pipfile.lock names, into .venv
 

@@ -22,7 +22,7 @@ class SettingsError(Exception):
 
 
 class SettingsSchema(Schema):
-    """Every setting with its type, default and limits; README.md says what each means."""
+    """Every setting with its type, default and limits; .env.example says what each means."""
 
     class Meta:
         """The environment holds much that is not ours."""
@@ -33,7 +33,7 @@ class SettingsSchema(Schema):
     HOST = fields.String(load_default="127.0.0.1")
     PORT = fields.Integer(load_default=5000, validate=Range(1, 65535))
     DATA_DIR = fields.String(load_default=str(HOME / "data"))
-    MONGODB_URI = fields.String(load_default=None)
+    MONGODB_URI = fields.String(load_default=None, validate=Regexp(r"mongodb(\+srv)?://"))
     JWT_SECRET_KEY = fields.String(load_default=None)
     JWT_ACCESS_TOKEN_EXPIRES = fields.Integer(load_default=900, validate=Range(1))
     JWT_REFRESH_TOKEN_EXPIRES = fields.Integer(load_default=2592000, validate=Range(1))

@@ -1,10 +1,21 @@
-"""gunicorn 'app:create_app()': mails left by an earlier process go out before the first request."""
+"""gunicorn 'app:create_app()' reads this by itself."""
 
+import sys
 from typing import Any
+
+from config import SettingsError, load_settings
+
+
+def on_starting(server: Any) -> None:
+    """Refuse to start, in a few clear lines, with settings that can't be used."""
+    try:
+        load_settings()
+    except SettingsError as error:
+        sys.exit(str(error))
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start the outbox's thread in the process that serves, after the fork."""
+    """Send what an earlier process left, before the first request; after the fork."""
     worker.wsgi.extensions["outbox"].start()
 
 

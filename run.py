@@ -14,10 +14,11 @@ THREADS = 8
 
 def main() -> None:
     """Serve on HOST and PORT until SIGINT or SIGTERM; mails in hand are sent before the end."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit())
     try:
         app = create_app()
-    except (SettingsError, TimeoutError) as error:
+    except (SettingsError, OSError) as error:
         sys.exit(str(error))
     host, port = app.config["HOST"], app.config["PORT"]
     try:
@@ -33,7 +34,8 @@ def main() -> None:
 def _greeting(app: Flask) -> str:
     config = app.config
     address = f"http://{config['HOST']}:{config['PORT']}"
-    mails = config["MAIL_SERVER"] or config["DATA_DIR"] / "email.log"
+    smtp = f"{config['MAIL_SERVER']}:{config['MAIL_PORT']}"
+    mails = smtp if config["MAIL_SERVER"] else config["DATA_DIR"] / "email.log"
     database = "MONGODB_URI" if config["MONGODB_URI"] else config["DATA_DIR"] / "database"
     return f"""
 Movie-bag is on {address}

@@ -48,4 +48,4 @@ def _headers(error: ApiError) -> Headers:
 
 def _json(status: int, name: str, message: str, headers: Headers, **more: Any) -> Response:
     body = {"message": message, "status": status, "error": name, **more}
-    return Response(json.dumps(body), status, headers, mimetype="application/json")
+    return Response(json.dumps(body) + "\n", status, headers, mimetype="application/json")
