@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from config import load_settings
+from config import MAX_BODY_BYTES, load_settings
 from database.db import initialize_db
 from resources.errors import initialize_errors
 from resources.routes import initialize_routes
@@ -16,7 +16,7 @@ from services.password_service import bcrypt
 from services.token_service import jwt
 
 FIXED = {
-    "MAX_CONTENT_LENGTH": 64 * 1024,
+    "MAX_CONTENT_LENGTH": MAX_BODY_BYTES + 1,  # chunks are cut there: one more tells of more
     "JWT_ENCODE_NBF": False,
     "JWT_COOKIE_CSRF_PROTECT": False,  # tokens travel in a header: no cookie, no CSRF
 }
@@ -32,7 +32,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     app = Flask(__name__)
     app.config.update({**(config or {}), **load_settings(config), **FIXED})
-    app.json.sort_keys = False  # type: ignore[attr-defined]
     bcrypt.init_app(app)
     jwt.init_app(app)
     mail.init_app(app)

@@ -15,10 +15,17 @@ HOME = Path(__file__).parent
 DEVELOPMENT, PRODUCTION = "development", "production"
 NEEDED_IN_PRODUCTION = ("JWT_SECRET_KEY", "MONGODB_URI", "MAIL_SERVER", "PUBLIC_URL")
 SECRET_BYTES = 32
+MANY = 10**9
+MAX_BODY_BYTES = 64 * 1024
 
 
 class SettingsError(Exception):
     """The settings can't be used; the message has one line for each that is wrong."""
+
+    def __init__(self, wrong: Mapping[str, list[str]]) -> None:
+        """Take a list of sentences for each setting."""
+        lines = [f"  {name}: {' '.join(sentences)}" for name, sentences in sorted(wrong.items())]
+        super().__init__("\n".join(["These settings can't be used:", *lines]))
 
 
 class SettingsSchema(Schema):
@@ -33,13 +40,15 @@ class SettingsSchema(Schema):
     HOST = fields.String(load_default="127.0.0.1")
     PORT = fields.Integer(load_default=5000, validate=Range(1, 65535))
     DATA_DIR = fields.String(load_default=str(HOME / "data"))
-    MONGODB_URI = fields.String(load_default=None, validate=Regexp(r"mongodb(\+srv)?://"))
+    MONGODB_URI = fields.String(
+        load_default=None, validate=Regexp("mongodb(\\+srv)?://", error="Must be a mongodb:// URI.")
+    )
     JWT_SECRET_KEY = fields.String(load_default=None)
-    JWT_ACCESS_TOKEN_EXPIRES = fields.Integer(load_default=900, validate=Range(1))
-    JWT_REFRESH_TOKEN_EXPIRES = fields.Integer(load_default=2592000, validate=Range(1))
-    JWT_REFRESH_GRACE = fields.Integer(load_default=10, validate=Range(0))
-    JWT_SESSION_MAX_AGE = fields.Integer(load_default=7776000, validate=Range(1))
-    RESET_TOKEN_EXPIRE_MINUTES = fields.Integer(load_default=10, validate=Range(1))
+    JWT_ACCESS_TOKEN_EXPIRES = fields.Integer(load_default=900, validate=Range(1, MANY))
+    JWT_REFRESH_TOKEN_EXPIRES = fields.Integer(load_default=2592000, validate=Range(1, MANY))
+    JWT_REFRESH_GRACE = fields.Integer(load_default=10, validate=Range(0, MANY))
+    JWT_SESSION_MAX_AGE = fields.Integer(load_default=7776000, validate=Range(1, MANY))
+    RESET_TOKEN_EXPIRE_MINUTES = fields.Integer(load_default=10, validate=Range(1, MANY))
     PUBLIC_URL = fields.Url(load_default=None, require_tld=False, schemes={"http", "https"})
     RESET_URL = fields.String(
         load_default=None, validate=Regexp(r".*\{token\}", error="Must contain {{token}}.")
@@ -51,8 +60,8 @@ class SettingsSchema(Schema):
     MAIL_USE_TLS = fields.Boolean(load_default=False)
     MAIL_USE_SSL = fields.Boolean(load_default=False)
     MAIL_DEFAULT_SENDER = fields.String(load_default="support@movie-bag.com")
-    # At most 15: the outbox's claim on a mail (85 s) must outlast the dialogue about it.
-    MAIL_TIMEOUT = fields.Integer(load_default=10, validate=Range(1, 15))
+    # At most 12: the outbox's claim on a mail (85 s) must outlast the dialogue about it.
+    MAIL_TIMEOUT = fields.Integer(load_default=10, validate=Range(1, 12))
     BCRYPT_LOG_ROUNDS = fields.Integer(load_default=12, validate=Range(4, 31))
     PASSWORD_MIN_LENGTH = fields.Integer(load_default=8, validate=Range(1, 128))
     PASSWORD_MIN_SCORE = fields.Integer(load_default=2, validate=Range(0, 4))
@@ -93,11 +102,12 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     try:
         settings: dict[str, Any] = SettingsSchema().load(given)
     except ValidationError as error:
-        problems = sorted(error.messages_dict.items())
-        lines = [f"  {name}: {' '.join(sentences)}" for name, sentences in problems]
-        raise SettingsError("\n".join(["These settings can't be used:", *lines])) from None
+        raise SettingsError(error.messages_dict) from None
     if settings["APP_ENV"] == DEVELOPMENT:
-        settings["DATA_DIR"].mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            settings["DATA_DIR"].mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError({"DATA_DIR": [str(error)]}) from None
     keys = _split(settings["JWT_SECRET_KEY"]) or [development_secret(settings["DATA_DIR"])]
     return settings | {"JWT_SECRET_KEYS": keys, "JWT_SECRET_KEY": keys[0]}
 

@@ -20,5 +20,6 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Let the mail in hand go out."""
-    worker.wsgi.extensions["outbox"].stop()
+    """Give the mail in hand a few seconds to go out."""
+    if hasattr(worker, "wsgi"):  # it may have failed before
+        worker.wsgi.extensions["outbox"].stop()

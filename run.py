@@ -13,7 +13,7 @@ THREADS = 8
 
 
 def main() -> None:
-    """Serve on HOST and PORT until SIGINT or SIGTERM; mails in hand are sent before the end."""
+    """Serve on HOST and PORT until SIGINT or SIGTERM; the mail in hand has a few seconds then."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit())
     try:

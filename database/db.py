@@ -4,14 +4,19 @@ import atexit
 import threading
 
 from flask import Flask
-from mongoengine import connect
+from mongoengine import OperationError, connect
+from pymongo.errors import ConfigurationError, PyMongoError
 
+from config import SettingsError
 from database.embedded import EmbeddedDatabase
 from database.models import DOCUMENTS
 
 DATABASE_NAME = "movie-bag"
 # Milliseconds for one operation, and of it for finding a server; then the answer is a 503.
 TIMEOUTS = {"timeoutMS": 5000, "serverSelectionTimeoutMS": 5000}
+
+# mongoengine wraps some of pymongo's.
+DATABASE_ERRORS = (PyMongoError, OperationError)
 
 _indexed = threading.Event()
 
@@ -20,21 +25,24 @@ def initialize_db(app: Flask) -> None:
     """Name the database that app works on: MONGODB_URI, or an embedded one in DATA_DIR.
 
     The client opens its first connection in the process that uses it: it must not cross a fork.
+    Raises SettingsError for a URI that can't be read.
     """
     uri = app.config["MONGODB_URI"]
     if uri is None:
         embedded = EmbeddedDatabase(app.config["DATA_DIR"])
         uri = embedded.start()
         atexit.register(embedded.stop)
-    connect(DATABASE_NAME, host=uri, connect=False, uuidRepresentation="standard", **TIMEOUTS)
-    app.before_request(ensure_indexes)
+    try:
+        connect(DATABASE_NAME, host=uri, connect=False, uuidRepresentation="standard", **TIMEOUTS)
+    except (ConfigurationError, ValueError) as error:
+        raise SettingsError({"MONGODB_URI": [str(error)]}) from None
 
 
 def ensure_indexes() -> None:
     """Create the indexes that are missing, once a process.
 
-    Nothing may be written without them: the unique address is one of them. So a request or
-    a batch of mails begins here, and fails with pymongo's error while the database is away.
+    Whatever counts on one begins here: a signup on the unique address, the outbox on its order.
+    Raises one of DATABASE_ERRORS while the database is away.
     """
     if not _indexed.is_set():
         for document in DOCUMENTS:

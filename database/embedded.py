@@ -13,11 +13,13 @@ import fcntl
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 START_SECONDS = 30.0
@@ -73,17 +75,21 @@ class EmbeddedDatabase:
 
     def _own(self) -> None:
         """Become the owner if there is none, and see to it that what is owned runs."""
-        self._lock = self._lock or _lock(self._dir / "lock")
+        if self._lock is None:
+            self._lock = _lock(self._dir / "lock")
         if self._lock is None:
             return
         if self._guardian is not None and self._guardian.poll() is not None:
             logger.warning("The embedded database has ended; starting it again")
+            with suppress(ProcessLookupError):  # if the guardian was killed, the server lives
+                os.killpg(self._guardian.pid, signal.SIGKILL)
             self._guardian.communicate()
             self._guardian = None
         self._guardian = self._guardian or self._launch(self._lock)
 
     def _launch(self, lock: int) -> "subprocess.Popen[bytes]":
-        port = _free_port(self._port())
+        # Once it was told, the port stays: clients have it.
+        port = self._port() if self._watcher.is_alive() else _free_port(self._port())
         (self._dir / "port").write_text(str(port))
         with (self._dir / "log").open("wb") as log:
             return subprocess.Popen(

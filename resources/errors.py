@@ -5,9 +5,9 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, request
-from pymongo.errors import PyMongoError
 from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
 
+from database.db import DATABASE_ERRORS
 from services.errors import ApiError, InternalServerError, ServiceUnavailableError, TokenError
 
 Headers = dict[str, str]
@@ -28,7 +28,7 @@ def answer(error: Exception) -> Response:
         name = default_exceptions.get(error.code, BadRequest).__name__ + "Error"
         name = name.replace("RequestEntityTooLarge", "RequestTooLarge")
         return _json(error.code, name, str(error.description), dict(error.get_headers()))
-    if isinstance(error, PyMongoError):
+    if isinstance(error, DATABASE_ERRORS):
         logger.error("%s %s: database: %s", request.method, request.url_rule, error)
         error = ServiceUnavailableError()
     if not isinstance(error, ApiError):

@@ -4,7 +4,7 @@ from flask import Response, render_template, request
 from flask.views import MethodView
 
 from resources.errors import answer
-from resources.schemas import NewPasswordSchema, load
+from resources.schemas import NewPasswordSchema, load, read_body
 from services import password_service
 
 HEADERS = {
@@ -29,6 +29,7 @@ class ResetPage(MethodView):
     def post(self, token: str) -> str:
         """Set the password."""
         password_service.user_of(token)
+        read_body()
         password = load(NewPasswordSchema(), request.form)["password"]
         return render_template("done.html", email=password_service.reset(token, password).email)
 

@@ -2,6 +2,7 @@
 
 from mongoengine import NotUniqueError
 
+from database.db import ensure_indexes
 from database.models import User
 from services import password_service, session_service
 from services.errors import EmailAlreadyExistsError, UnauthorizedError
@@ -15,6 +16,7 @@ def sign_up(email: str, password: str, name: str | None = None) -> User:
     that has one; of any number at once one wins, by the unique index.
     """
     password_service.check_policy(password, email, name)
+    ensure_indexes()
     user = User(email=email, password=password_service.hash_password(password), name=name)
     try:
         user.save(force_insert=True)

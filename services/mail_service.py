@@ -52,16 +52,14 @@ class Connection(flask_mail.Connection):
     Flask-Mail's own has no timeout, and its STARTTLS takes any certificate.
     """
 
-    @property
-    def is_open(self) -> bool:
-        """Say whether a mail can be sent at once."""
-        return self.host is not None or self.mail.server is None
-
-    def open(self) -> None:
+    def open(self) -> bool:
         """Connect to MAIL_SERVER, with MAIL_TIMEOUT on every answer, and log in if need be.
 
-        Raises OSError, of which SMTPException is one; close it then too.
+        Say whether there was anything to do. Raises OSError, of which SMTPException is one;
+        close it then too.
         """
+        if self.host is not None or self.mail.server is None:
+            return False
         server, port = self.mail.server, self.mail.port
         timeout = current_app.config["MAIL_TIMEOUT"]
         if self.mail.use_ssl:
@@ -73,6 +71,7 @@ class Connection(flask_mail.Connection):
             self.host.starttls(context=ssl.create_default_context())
         if self.mail.username and self.mail.password:
             self.host.login(self.mail.username, self.mail.password)
+        return True
 
     def deliver(self, message: flask_mail.Message) -> None:
         """Send one mail, or write it down; raises OSError, of which SMTPException is one."""
@@ -91,14 +90,10 @@ class Connection(flask_mail.Connection):
                 host.close()
 
 
-def connect() -> Connection:
-    """Return a connection that is not open yet."""
-    return Connection(current_app.extensions["mail"])
-
-
 def _append_to_log(message: flask_mail.Message) -> None:
     """Write a mail as text, its link in one piece, to DATA_DIR/email.log, in one append."""
     path = current_app.config["DATA_DIR"] / "email.log"
     head = f"Date: {formatdate()}\nTo: {message.recipients[0]}\nSubject: {message.subject}"
+    path.touch(mode=0o600)
     with path.open("a", encoding="utf-8") as log:
         log.write(f"{head}\n\n{message.body}\n{'-' * 72}\n")

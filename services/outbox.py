@@ -15,9 +15,8 @@ from contextlib import closing
 from typing import Any
 
 from flask import Flask, current_app
-from pymongo.errors import PyMongoError
 
-from database.db import ensure_indexes
+from database.db import DATABASE_ERRORS, ensure_indexes
 from database.models import Mail, User
 from services import mail_service
 from services.mail_service import Connection
@@ -26,7 +25,8 @@ from services.mail_service import Connection
 SETTLE_SECONDS = 0.3
 # How late another process's wish, or one that was put off, may be seen.
 POLL_SECONDS = 2.0
-# Longer than a dialogue about one mail (five answers of MAIL_TIMEOUT), so that none is sent twice.
+# Longer than a dialogue about one mail (seven answers of MAIL_TIMEOUT at most), so that none is
+# sent twice.
 CLAIM_SECONDS = 85.0
 GIVE_UP_SECONDS = 24 * 3600.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 2.0, 300.0
@@ -35,12 +35,13 @@ STOP_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
-def put(kind: str, email: str) -> None:
-    """Wish for a mail of this kind to an address, whoever that is."""
+def put(kind: str, email: str) -> Mail:
+    """Wish for a mail of this kind to an address, whoever that is; return the wish."""
     now = time.time()
     wish = Mail(kind=kind, email=email, created_at=now, due_at=now + SETTLE_SECONDS)
     wish.save(force_insert=True)
     current_app.extensions["outbox"].wake()
+    return wish
 
 
 class Outbox:
@@ -85,7 +86,7 @@ class Outbox:
                     self._drain()
                 failing = False
             except Exception as error:
-                defect = None if isinstance(error, PyMongoError) else error
+                defect = None if isinstance(error, DATABASE_ERRORS) else error
                 if not failing:
                     name = type(error).__name__
                     logger.error("Mails wait: %s; trying on", name, exc_info=defect)
@@ -96,7 +97,7 @@ class Outbox:
 
     def _drain(self) -> None:
         """Fulfil every wish that is due, over one connection; stop where the server is away."""
-        with closing(mail_service.connect()) as connection:
+        with closing(Connection(current_app.extensions["mail"])) as connection:
             while not self._stopping.is_set() and (wish := claim()):
                 try:
                     _fulfil(wish, connection)
@@ -124,10 +125,8 @@ def _fulfil(wish: Mail, connection: Connection) -> None:
     """Send the mail; nobody has the address: forget the wish. Raises whatever went wrong."""
     user = User.objects(email=wish.email).exclude("sessions").first()
     if user is not None:
-        if not connection.is_open:
-            connection.open()
-            if not _update(wish, set__due_at=time.time() + CLAIM_SECONDS):
-                return
+        if connection.open() and not _update(wish, set__due_at=time.time() + CLAIM_SECONDS):
+            return
         connection.deliver(mail_service.compose(wish, user))
     wish.delete()
 
@@ -149,7 +148,10 @@ def _put_off(wish: Mail, error: Exception) -> None:
 
 
 def _reply_code(error: Exception) -> int:
-    """Return what the server replied to this one mail; 0 when that is not what went wrong."""
+    """Return what the server replied to this one mail; 0 when that is not what went wrong.
+
+    A sender that is refused is not the mail's fault but a setting's, for someone to mend.
+    """
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return int(next(iter(error.recipients.values()))[0])
     return error.smtp_code if isinstance(error, smtplib.SMTPDataError) else 0

@@ -17,8 +17,8 @@ from services.token_service import PWD_RESET
 
 MAX_LENGTH = 128
 BCRYPT_BYTES = 72
-# Estimating more of a long password can take seconds; its beginning is strong or weak enough.
-ESTIMATED_CHARACTERS = 72
+# Estimating 72 characters of the worst kind takes seconds, 24 as long as a hash; they tell enough.
+ESTIMATED_CHARACTERS = 24
 
 bcrypt = Bcrypt()
 # zxcvbn keeps the personal words of the password that it works on in a global.
@@ -43,9 +43,12 @@ def _normal(password: str) -> str:
 
 
 def _prepared(password: str) -> bytes:
-    """Return what is hashed: bcrypt takes 72 bytes, so more are digested first, never cut off."""
+    """Return what is hashed: more than bcrypt can tell apart is digested first, never cut off.
+
+    It takes 72 bytes, and repeats what is shorter with a NUL between.
+    """
     secret = _normal(password).encode()
-    if len(secret) > BCRYPT_BYTES:
+    if len(secret) > BCRYPT_BYTES or b"\0" in secret:
         return base64.b64encode(hashlib.sha256(secret).digest())
     return secret
 
@@ -108,10 +111,11 @@ def reset(token: str, password: str) -> User:
     """
     user = user_of(token)
     check_policy(password, user.email, user.name)
+    hashed = hash_password(password)
+    # Before the change, so that a crash between the two can't lose it; the mail goes out later.
+    notice = outbox.put(mail_service.PASSWORD_CHANGED, user.email)
     version = User.objects(id=user.id, password_version=user.password_version)
-    if not version.update_one(
-        set__password=hash_password(password), inc__password_version=1, set__sessions={}
-    ):
+    if not version.update_one(set__password=hashed, inc__password_version=1, set__sessions={}):
+        notice.delete()
         raise UsedTokenError
-    outbox.put(mail_service.PASSWORD_CHANGED, user.email)
     return user

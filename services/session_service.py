@@ -13,7 +13,7 @@ from bson import ObjectId
 from flask import current_app
 
 from database.models import Session, User
-from services.errors import BadTokenError, UnauthorizedError
+from services.errors import BadTokenError, ExpiredTokenError, UnauthorizedError
 from services.token_service import ACCESS, REFRESH, Claims, sign
 
 MAX_SESSIONS = 20
@@ -78,7 +78,7 @@ def _in_grace(claims: Claims, now: float) -> tuple[User, int]:
     if not session:
         raise BadTokenError
     rotated_at = session.rotated.get(f"g{claims['gen']}", 0)
-    if now - rotated_at >= current_app.config["JWT_REFRESH_GRACE"]:
+    if max(now - rotated_at, 0) >= current_app.config["JWT_REFRESH_GRACE"]:
         User.objects(id=user.id).update_one(__raw__={"$unset": {f"sessions.{claims['sid']}": 1}})
         raise BadTokenError
     return user, session.generation
@@ -102,6 +102,8 @@ def _tokens(user: User, sid: str, generation: int, auth_time: float) -> Tokens:
     """Sign the pair; neither token outlives the session, which began at auth_time."""
     config = current_app.config
     left = auth_time + config["JWT_SESSION_MAX_AGE"] - time.time()
+    if left < 1:
+        raise ExpiredTokenError
     access = min(config["JWT_ACCESS_TOKEN_EXPIRES"], left)
     refresh = min(config["JWT_REFRESH_TOKEN_EXPIRES"], left)
     claims = {"sid": sid, "gen": generation, "auth_time": auth_time}

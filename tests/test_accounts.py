@@ -88,6 +88,12 @@ def test_a_character_is_one_however_it_is_typed(api):
     assert api.log_in(password="cafe\u0301 au lait noir").status_code == 200
 
 
+def test_a_nul_is_a_character_like_any_other(api):
+    api.sign_up(password="x7!Kq\0x7!Kq")
+    assert api.log_in(password="x7!Kq").status_code == 401
+    assert api.log_in(password="x7!Kq\0x7!Kq").status_code == 200
+
+
 def test_a_hash_made_by_plain_flask_bcrypt_logs_in(api):
     from flask_bcrypt import generate_password_hash
 
@@ -134,6 +140,33 @@ def test_within_the_grace_a_token_rotated_twice_since_still_gets_the_current_pai
     again = api.refresh(ada["refresh_token"]).json()
     assert api.whoami(again["token"]).status_code == 200
     assert api.whoami(third["token"]).status_code == 200
+
+
+def test_without_grace_one_of_16_simultaneous_refreshes_gets_tokens(make_app, http):
+    http.app = make_app(JWT_REFRESH_GRACE=0)
+    http.sign_up()
+    token = http.log_in().json()["refresh_token"]
+    statuses = at_once(16, lambda _: http.refresh(token).status_code)
+    assert sorted(statuses) == [200] + [401] * 15
+
+
+def test_without_grace_a_clock_that_lags_behind_another_machine_opens_none(make_app, http, clock):
+    http.app = make_app(JWT_REFRESH_GRACE=0)
+    http.sign_up()
+    token = http.log_in().json()["refresh_token"]
+    clock.shift(60)
+    http.refresh(token)
+    clock.shift(-1)
+    assert http.refresh(token).status_code == 401
+
+
+def test_a_session_older_than_its_greatest_age_is_not_refreshed(make_app, http, clock):
+    http.app = make_app()
+    http.sign_up()
+    token = http.log_in().json()["refresh_token"]
+    clock.shift(1000)
+    http.app = make_app(JWT_SESSION_MAX_AGE=1000)
+    assert http.refresh(token).json()["error"] == "ExpiredTokenError"
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(9, 200), (11, 401)])

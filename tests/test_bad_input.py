@@ -1,16 +1,22 @@
 """Bad input of every kind is a clear 4xx, and every error has the one shape."""
 
+import contextlib
 import http.client
 import json
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from flask import request
+from pymongo.collection import Collection
+from pymongo.errors import ExecutionTimeout
 
 from database.models import Mail, User
 from services import token_service
+from services.errors import SchemaValidationError
+from services.password_service import check_policy
 from tests.conftest import ADA, NEW_PASSWORD
 from tests.servers import HOME, environment
 from tests.smtp import free_port
@@ -235,13 +241,42 @@ def test_a_confirmation_that_differs_is_refused(api):
 
 @pytest.mark.parametrize(
     "name",
-    ["", " \n ", "x" * 101, "Ada\nBcc: eve", "Ada\r\nLovelace", "Ada\u2028L", "A http://evil.ex"],
+    [
+        *("", " \n ", "x" * 101, "Ada\nBcc: eve", "Ada\r\nLovelace", "Ada\u2028L", "\u200b"),
+        *("A http://evil.ex", "Visit evil.com", "www.evil.ex", "https：／／evil", "evil\u202emoc"),
+    ],
     ids=ascii,
 )
 def test_what_is_no_name_is_refused(api, name):
     errors = refused(api.sign_up(name=name), 400, "SchemaValidationError")
     assert errors.keys() == {"name"}
     assert User.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["J.R.R. Tolkien", "Zoë O'Neil-Smith", "李小龍", "Dr. No", "x" * 100]
+)
+def test_a_persons_name_is_accepted(api, name):
+    assert api.sign_up(name=name).status_code == 200
+
+
+def test_a_database_error_on_a_write_is_unavailable_as_on_a_read(api, ada, monkeypatch):
+    def too_late(*_, **__):
+        raise ExecutionTimeout("operation exceeded time limit", 50)
+
+    for operation in ("find_one_and_update", "update_one", "insert_one"):
+        monkeypatch.setattr(Collection, operation, too_late)
+    for answer in (api.refresh(ada["refresh_token"]), api.log_in(), api.forgot(), api.sign_up()):
+        refused(answer, 503, "ServiceUnavailableError")
+
+
+def test_no_password_takes_long_to_estimate(app):
+    worst = ('"4@8({[<6936!1|17$5+7%2"*4' * 5)[:128]
+    with app.app_context():
+        begin = time.monotonic()
+        with contextlib.suppress(SchemaValidationError):
+            check_policy(worst)
+        assert time.monotonic() - begin < 1
 
 
 @pytest.mark.parametrize(

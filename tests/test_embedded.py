@@ -243,3 +243,34 @@ def test_run_py_says_where_the_log_is_when_it_can_not_start(tmp_path, mongod, sc
     assert f"The embedded database did not start; see {tmp_path}/database/log" in command.stderr
     assert "Traceback" not in command.stderr
     wait_until(lambda: not pids(tmp_path, but="nothing"))
+
+
+def test_a_server_that_outlives_its_guardian_is_replaced_on_the_same_port(start):
+    running = start()
+    sign_up(running)
+    (server,), port = pids(running.data_dir), port_of(running.data_dir)
+    (guardian,) = set(pids(running.data_dir, but="nothing")) - {server}
+    os.kill(guardian, signal.SIGKILL)
+    wait_until(lambda: server not in pids(running.data_dir) and len(pids(running.data_dir)) == 1)
+    wait_until(lambda: logs_in(running))
+    assert port_of(running.data_dir) == port
+    assert running.terminate() == 0
+    assert pids(running.data_dir, but="nothing") == []
+
+
+def test_it_is_started_again_when_run_py_has_no_standard_input(tmp_path):
+    command = f"exec {sys.executable} {HOME / 'run.py'} <&-"
+    data_dir, port = tmp_path / "data", free_port()
+    settings = {"DATA_DIR": data_dir, "PORT": port, "BCRYPT_LOG_ROUNDS": 4}
+    with subprocess.Popen(
+        ["sh", "-c", command],
+        env=environment(**settings),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        wait_until(lambda: listens(port))
+        (server,) = pids(data_dir)
+        os.kill(server, signal.SIGKILL)
+        (again,) = wait_until(lambda: set(pids(data_dir)) - {server})
+        assert again != server
+        process.terminate()

@@ -3,8 +3,6 @@
 import os
 import signal
 import ssl
-import subprocess
-import sys
 import threading
 import time
 
@@ -16,7 +14,7 @@ from config import SettingsSchema
 from database.models import Mail, User
 from services import outbox
 from tests.conftest import ADA, NEW_PASSWORD, at_once, wait_until
-from tests.servers import HOME, environment
+from tests.servers import HOME
 from tests.smtp import free_port, silent_server, smtp_server, token_in
 
 CERTIFICATE = HOME / "tests" / "localhost.pem"
@@ -137,7 +135,7 @@ def after_attempt(number):
 
 def test_a_claim_outlasts_the_longest_dialogue_and_lapses_within_90_seconds():
     longest_timeout = SettingsSchema().fields["MAIL_TIMEOUT"].validate.max
-    assert 5 * longest_timeout < outbox.CLAIM_SECONDS < 90
+    assert 7 * longest_timeout < outbox.CLAIM_SECONDS < 90
 
 
 def test_a_silent_mail_server_holds_up_nobody(make_app, http):
@@ -205,34 +203,6 @@ def test_on_sigterm_the_mail_in_hand_goes_out_and_the_rest_waits_unclaimed(run, 
     assert server.terminate() == 0
     assert len(mailbox.mails) == 1
     assert [wish.attempts for wish in Mail.objects] == [0, 0]
-
-
-@pytest.mark.parametrize("options", [[], ["--preload"]], ids=["", "preload"])
-def test_gunicorns_workers_send_mails_each_with_a_thread_of_its_own(
-    database, documents, mailbox, smtp, tmp_path, options
-):
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/api/auth/forgot"
-    settings = {"MONGODB_URI": database, "DATA_DIR": tmp_path / "data"}
-    settings |= {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": smtp}
-    wish_for(addresses(1))
-    command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
-    with subprocess.Popen(
-        [*command, *options, "app:create_app()"],
-        cwd=HOME,
-        env=environment(**settings),
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as gunicorn:
-        mailbox.wait_for(1)  # what was left is sent before the first request
-        for _ in range(8):
-            assert requests.post(url, json={"email": addresses(1)[0]}, timeout=10).ok
-        mailbox.wait_for(9)
-        gunicorn.terminate()
-        log = gunicorn.communicate(timeout=30)[1]
-    assert gunicorn.returncode == 0
-    assert "Traceback" not in log
-    assert "Warning" not in log
 
 
 def test_without_a_mail_server_development_appends_mails_to_email_log(run, tmp_path):

@@ -85,6 +85,12 @@ def test_passwords_that_differ_get_the_form_again(api, page):
     assert 'aria-describedby="password_confirmation-errors"' in answer.text
 
 
+def test_a_field_that_is_not_in_the_form_is_named(api, page):
+    answer = fill_in(api, page, role="admin")
+    assert answer.status_code == 400
+    assert "role: Unknown field." in answer.text
+
+
 def test_an_empty_form_gets_the_form_again(api, page):
     answer = api.post(page)
     assert answer.status_code == 400

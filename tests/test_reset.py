@@ -2,8 +2,10 @@
 
 import jwt
 import pytest
+from pymongo.errors import AutoReconnect
 
 from database.models import Mail, User
+from services import outbox
 from tests.conftest import ADA, NEW_PASSWORD, at_once, wait_until
 from tests.smtp import html_of, text_of, token_in
 
@@ -154,6 +156,19 @@ def test_after_a_reset_the_owner_gets_a_notice(api, reset_link, mailbox):
     for body in (text_of(notice), html_of(notice)):
         assert "was just changed" in body
         assert "eyJ" not in body
+
+
+def test_a_notice_that_can_not_be_wished_for_leaves_the_password_as_it_is(
+    api, reset_link, monkeypatch
+):
+    def away(*_):
+        raise AutoReconnect
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "put", away)
+        assert api.reset(reset_link).status_code == 503
+    assert api.log_in().status_code == 200
+    assert api.reset(reset_link).status_code == 200
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(599, 200), (601, 401)])

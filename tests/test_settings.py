@@ -52,7 +52,8 @@ WRONG = {
     "PORT=70000": "greater than or equal to 1 and less than or equal to 65535",
     "MAIL_PORT=25.5": "Not a valid integer.",
     "MAIL_USE_TLS=maybe": "Not a valid boolean.",
-    "MAIL_TIMEOUT=16": "greater than or equal to 1 and less than or equal to 15",
+    "MAIL_TIMEOUT=13": "greater than or equal to 1 and less than or equal to 12",
+    "JWT_SESSION_MAX_AGE=9999999999": "less than or equal to 1000000000",
     "BCRYPT_LOG_ROUNDS=99": "greater than or equal to 4 and less than or equal to 31",
     "RESET_URL=https://app.example/reset": r"Must contain \{token\}\.",
     "PUBLIC_URL=nonsense": "Not a valid URL.",
@@ -277,3 +278,21 @@ def test_env_example_names_every_setting_and_shows_the_defaults(monkeypatch):
 def test_no_package_index_is_named():
     assert "[[source]]" not in Path(HOME / "Pipfile").read_text()
     assert json.loads(Path(HOME / "Pipfile.lock").read_text())["_meta"]["sources"] == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"MONGODB_URI": "nonsense"},
+        {"MONGODB_URI": "http://db.example/"},
+        {"MONGODB_URI": "mongodb://localhost:99999999"},
+        {"DATA_DIR": "/proc/nope"},
+        {"DATA_DIR": "/dev/null"},
+    ],
+    ids=str,
+)
+def test_run_py_names_the_setting_that_it_can_not_use(tmp_path, given):
+    ended = run_py(**{"PORT": free_port(), "DATA_DIR": tmp_path} | given)
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert f"  {next(iter(given))}: " in ended.stderr

@@ -1,0 +1,103 @@
+"""The product under gunicorn, as in production."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from tests.servers import HOME, environment
+from tests.smtp import free_port
+from tests.test_mail import addresses, wish_for
+
+GUNICORN = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "4"]
+START = "POST /api/auth/forgot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+CHUNKED = START + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+BODY = b'{"email": "ada@example.com"}'
+
+
+@pytest.fixture
+def gunicorn(database, documents, smtp, tmp_path):
+    """Return a function that serves with these options and returns port and process."""
+    started = []
+
+    def serve(*options):
+        port = free_port()
+        settings = {"MONGODB_URI": database, "DATA_DIR": tmp_path / "data"}
+        settings |= {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": smtp}
+        process = subprocess.Popen(
+            [*GUNICORN, "--bind", f"127.0.0.1:{port}", *options, "app:create_app()"],
+            cwd=HOME,
+            env=environment(**settings),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        for line in process.stderr:
+            if "Booting worker" in line:
+                return port, process
+        raise AssertionError("gunicorn did not start")
+
+    yield serve
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def status_of(port, request):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
+def test_its_workers_send_mails_each_with_a_thread_of_its_own(gunicorn, mailbox, options):
+    wish_for(addresses(1))
+    port, process = gunicorn(*options)
+    mailbox.wait_for(1)  # what was left is sent before the first request
+    url = f"http://127.0.0.1:{port}/api/auth/forgot"
+    for _ in range(8):
+        assert requests.post(url, json={"email": addresses(1)[0]}, timeout=10).ok
+    mailbox.wait_for(9)
+    process.terminate()
+    log = process.communicate(timeout=30)[1]
+    assert process.returncode == 0
+    assert "Traceback" not in log
+    assert "Warning" not in log
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (chunk(BODY) + b"0\r\n\r\n", 200),
+        (chunk(BODY.ljust(65536)) + b"0\r\n\r\n", 200),
+        (chunk(BODY.ljust(65537)) + b"0\r\n\r\n", 413),
+        (chunk(BODY.ljust(65536)) + chunk(b"x" * 300_000) + b"0\r\n\r\n", 413),
+        (b"ZZ\r\n", 400),
+        (b"-1\r\n", 400),
+        (chunk(BODY)[:-2] + b"xx0\r\n\r\n", 400),
+    ],
+    ids=["whole", "64 KiB", "64 KiB and 1", "far more", "no number", "negative", "unended"],
+)
+def test_a_body_in_chunks_is_read_whole_or_refused(gunicorn, body, status):
+    port, _ = gunicorn()
+    assert status_of(port, CHUNKED.encode() + body) == status
+
+
+def test_settings_that_can_not_be_used_end_it_in_a_few_clear_lines(tmp_path):
+    ended = subprocess.run(
+        [*GUNICORN, "--bind", f"127.0.0.1:{free_port()}", "app:create_app()"],
+        cwd=HOME,
+        env=environment(APP_ENV="production", DATA_DIR=tmp_path / "data"),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr
+    assert "  PUBLIC_URL: Is needed in production." in ended.stderr
