@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
+from cli import initialize_commands
 from config import MAX_BODY_BYTES, load_settings
 from database.db import initialize_db
 from resources.errors import initialize_errors
@@ -39,6 +40,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     initialize_db(app)
     initialize_errors(app)
     initialize_routes(app)
+    initialize_commands(app)
     app.after_request(log_request)
     return app
 

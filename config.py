@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from click import ClickException
 from dotenv import dotenv_values
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import OneOf, Range, Regexp
@@ -19,7 +20,7 @@ MANY = 10**9
 MAX_BODY_BYTES = 64 * 1024
 
 
-class SettingsError(Exception):
+class SettingsError(ClickException):
     """The settings can't be used; the message has one line for each that is wrong."""
 
     def __init__(self, wrong: Mapping[str, list[str]]) -> None:

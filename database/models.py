@@ -8,6 +8,8 @@ import time
 
 import mongoengine as db
 
+ROLES = USER, ADMIN = "user", "admin"
+
 
 class Session(db.EmbeddedDocument):
     """One login and all that was refreshed from it; its key in User.sessions is its id.
@@ -19,6 +21,7 @@ class Session(db.EmbeddedDocument):
     generation: int = db.IntField(default=0)
     created_at: float = db.FloatField(default=time.time)
     last_used_at: float = db.FloatField(default=time.time)
+    user_agent: str = db.StringField(default="")
     rotated: dict[str, float] = db.MapField(db.FloatField())
 
     meta = {"strict": False}
@@ -29,20 +32,28 @@ class User(db.Document):
 
     They share a document, so that what must change together does, in one conditional update:
     a reset sets the hash, counts `password_version` up and empties `sessions`, or does nothing.
+    `logins` counts up with each new session, so that two at once see each other.
     """
 
     email: str = db.StringField(required=True)
     password: str = db.StringField(required=True)
     password_version: int = db.IntField(default=0)
     name: str | None = db.StringField()
+    role: str = db.StringField(default=USER)
     created_at: float = db.FloatField(default=time.time)
+    logins: int = db.IntField(default=0)
     sessions: dict[str, Session] = db.MapField(db.EmbeddedDocumentField(Session))
 
     meta = {
         "strict": False,
         "auto_create_index": False,
-        "indexes": [{"fields": ["email"], "unique": True}],
+        "indexes": [{"fields": ["email"], "unique": True}, "role"],
     }
+
+    @property
+    def is_admin(self) -> bool:
+        """Say whether the user looks after others."""
+        return self.role == ADMIN
 
 
 class Mail(db.Document):

@@ -1,51 +1,18 @@
 """Accounts and sessions."""
 
-from functools import wraps
 from typing import Any
 
 from flask import request
 from flask_restful import Resource
 
 from database.models import User
-from resources.schemas import Decorator, LoginSchema, SignupSchema, View, accepts
+from resources.request import accepts, bearer, protected
+from resources.schemas import ChangePasswordSchema, LoginSchema, SignupSchema
 from services import auth_service, session_service, token_service
-from services.errors import MissingTokenError
 from services.session_service import Tokens
 from services.token_service import ACCESS, REFRESH, Claims
 
 NO_STORE = {"Cache-Control": "no-store"}
-
-
-def bearer_token() -> str:
-    """Return the token of the Authorization header; raises MissingTokenError."""
-    words = request.headers.get("Authorization", "").split()
-    if len(words) != 2 or words[0].lower() != "bearer":
-        raise MissingTokenError
-    return words[1]
-
-
-def bearer(*scopes: str) -> Decorator:
-    """Open a view to tokens of these scopes; it gets their claims, its service does the rest."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def guarded(*args: Any, **path: Any) -> Any:
-            return view(*args, **path, claims=token_service.read(bearer_token(), *scopes))
-
-        return guarded
-
-    return decorate
-
-
-def protected(view: View) -> View:
-    """Open a view to the access tokens of living sessions, and pass it user and claims."""
-
-    @wraps(view)
-    @bearer(ACCESS)
-    def guarded(*args: Any, claims: Claims, **path: Any) -> Any:
-        return view(*args, **path, user=session_service.authenticate(claims), claims=claims)
-
-    return guarded
 
 
 class Signup(Resource):
@@ -64,7 +31,8 @@ class Login(Resource):
     @accepts(LoginSchema)
     def post(self, email: str, password: str) -> tuple[Tokens, int, dict[str, str]]:
         """Trade an address and its password for an access and a refresh token."""
-        return auth_service.log_in(email, password), 200, NO_STORE
+        user_agent = request.headers.get("User-Agent", "")
+        return auth_service.log_in(email, password, user_agent), 200, NO_STORE
 
 
 class Refresh(Resource):
@@ -97,3 +65,44 @@ class Logout(Resource):
         """End the session: both of its tokens are dead."""
         session_service.end(claims)
         return {"message": "Logged out"}
+
+
+class Sessions(Resource):
+    """Where a user is logged in."""
+
+    @protected
+    @accepts()
+    def get(self, user: User, claims: Claims) -> list[dict[str, Any]]:
+        """List the sessions of the user, the newest first."""
+        return session_service.listed(user, claims)
+
+    @protected
+    @accepts()
+    def delete(self, user: User, claims: Claims) -> dict[str, str]:
+        """End every session of the user, this one too."""
+        session_service.end_all(user)
+        return {"message": "Logged out everywhere"}
+
+
+class OneSession(Resource):
+    """One of the places where a user is logged in."""
+
+    @protected
+    @accepts()
+    def delete(self, user: User, claims: Claims, session_id: str) -> dict[str, str]:
+        """End a session of the user."""
+        session_service.end_one(user, session_id)
+        return {"message": "Session ended"}
+
+
+class Password(Resource):
+    """The password of someone who knows it."""
+
+    @protected
+    @accepts(ChangePasswordSchema)
+    def put(
+        self, user: User, claims: Claims, current_password: str, password: str
+    ) -> dict[str, str]:
+        """Change the password; every other session of the user ends."""
+        auth_service.change_password(user, claims, current_password, password)
+        return {"message": "Password has been changed"}

@@ -4,7 +4,8 @@ from flask import Response, render_template, request
 from flask.views import MethodView
 
 from resources.errors import answer
-from resources.schemas import NewPasswordSchema, load, read_body
+from resources.request import load, read_body
+from resources.schemas import NewPasswordSchema
 from services import password_service
 
 HEADERS = {

@@ -3,8 +3,8 @@
 from flask import request
 from flask_restful import Resource
 
-from resources.auth import bearer_token
-from resources.schemas import EmailSchema, ResetSchema, accepts
+from resources.request import accepts, bearer_token
+from resources.schemas import EmailSchema, ResetSchema
 from services import password_service
 from services.errors import SchemaValidationError
 

@@ -6,9 +6,19 @@ from typing import Any
 import flask_restful
 from flask import Blueprint, Flask
 
-from resources.auth import Login, Logout, Refresh, Signup, Verify
+from resources.auth import (
+    Login,
+    Logout,
+    OneSession,
+    Password,
+    Refresh,
+    Sessions,
+    Signup,
+    Verify,
+)
 from resources.pages import ResetPage, error_page, protect
 from resources.reset_password import ForgotPassword, ResetPassword
+from resources.users import Me, OneUser, Users
 
 
 class Api(flask_restful.Api):
@@ -28,8 +38,14 @@ def initialize_routes(app: Flask) -> None:
     api.add_resource(Refresh, "/api/auth/refresh")
     api.add_resource(Verify, "/api/auth/verify")
     api.add_resource(Logout, "/api/auth/logout")
+    api.add_resource(Sessions, "/api/auth/sessions")
+    api.add_resource(OneSession, "/api/auth/sessions/<session_id>")
+    api.add_resource(Password, "/api/auth/password")
     api.add_resource(ForgotPassword, "/api/auth/forgot")
     api.add_resource(ResetPassword, "/api/auth/reset")
+    api.add_resource(Me, "/api/users/me")
+    api.add_resource(Users, "/api/users")
+    api.add_resource(OneUser, "/api/users/<user_id>")
 
     pages = Blueprint("pages", __name__)
     pages.add_url_rule("/reset/<token>", view_func=ResetPage.as_view("reset"))

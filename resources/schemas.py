@@ -1,24 +1,16 @@
-"""What requests look like: schemas, and the one place that reads a body or a query."""
+"""What requests look like."""
 
-import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from functools import wraps
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
-from flask import request
 from marshmallow import Schema, ValidationError, fields, validates_schema
-from werkzeug import exceptions
+from marshmallow.validate import OneOf, Range, Regexp
 
-from config import MAX_BODY_BYTES
-from services.errors import SchemaValidationError
+from database.models import ROLES
 
 LINK = re.compile(r"[<>/:@]|\.\w{2}")
-
-View = Callable[..., Any]
-Decorator = Callable[[View], View]
 
 
 class Email(fields.String):
@@ -45,6 +37,14 @@ class Name(fields.String):
         if not 1 <= len(name) <= 100 or not name.isprintable() or LINK.search(name):
             raise ValidationError("Not a name of 1 to 100 characters.")
         return name
+
+
+class Role(fields.String):
+    """What a user may do."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take the name of a role."""
+        super().__init__(validate=OneOf(ROLES), **options)
 
 
 class EmailSchema(Schema):
@@ -83,64 +83,43 @@ class ResetSchema(NewPasswordSchema):
     reset_token = fields.String()
 
 
-def accepts(body: type[Schema] = Schema, query: type[Schema] = Schema) -> Decorator:
-    """Pass the fields of the body and the query to a view; what is not in a schema is refused."""
+class NameSchema(Schema):
+    """A person's name."""
 
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def checked(*args: Any, **path: Any) -> Any:
-            fields_ = load(body(), read_json()) | load(query(), request.args)
-            return view(*args, **path, **fields_)
-
-        return checked
-
-    return decorate
+    name = Name(required=True)
 
 
-def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return data as schema wants it; raises SchemaValidationError with a list for each field."""
-    try:
-        loaded: dict[str, Any] = schema.load(data)
-    except ValidationError as error:
-        raise SchemaValidationError(errors=error.messages_dict) from None
-    loaded.pop("password_confirmation", None)
-    return loaded
+class CurrentPasswordSchema(Schema):
+    """The password that is in force, to show that it is really the user who asks."""
+
+    current_password = fields.String(required=True)
 
 
-def read_body() -> bytes:
-    """Return the whole body; raises RequestEntityTooLarge, or BadRequest for broken chunks.
-
-    gunicorn reads chunks as we ask for them, and has errors of its own for bad ones.
-    """
-    try:
-        body = request.get_data()
-    except exceptions.HTTPException:
-        raise
-    except Exception as error:
-        raise exceptions.BadRequest("The body can't be read") from error
-    if len(body) > MAX_BODY_BYTES:
-        raise exceptions.RequestEntityTooLarge
-    return body
+class ChangePasswordSchema(CurrentPasswordSchema, NewPasswordSchema):
+    """A new password and the one it replaces."""
 
 
-def read_json() -> dict[str, Any]:
-    """Return the body, an object in JSON (RFC 8259); no body at all is an empty one.
+class NewUserSchema(SignupSchema):
+    """A new account, by an admin."""
 
-    Raises UnsupportedMediaType or BadRequest with a sentence that says what is wrong.
-    """
-    body = read_body()
-    if not body:
-        return {}
-    if request.mimetype != "application/json":
-        raise exceptions.UnsupportedMediaType(
-            "The body must be JSON, with Content-Type: application/json"
-        )
-    try:
-        data = json.loads(body.decode())
-        # What can't be written again was not valid: NaN, Infinity, half of a surrogate pair.
-        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError):
-        raise exceptions.BadRequest("The body is not valid JSON in UTF-8") from None
-    if not isinstance(data, dict):
-        raise exceptions.BadRequest("The body must be a JSON object")
-    return data
+    role = Role()
+
+
+class UserSchema(Schema):
+    """What may change of an account."""
+
+    name = Name()
+    role = Role()
+
+
+class DeleteUserSchema(Schema):
+    """The current password, which only those who delete themselves need."""
+
+    current_password = fields.String()
+
+
+class PageSchema(Schema):
+    """Which part of a list: how many at most, and after which."""
+
+    limit = fields.Integer(load_default=50, validate=Range(1, 200))
+    after = fields.String(validate=Regexp(r"[0-9a-f]{24}\Z", error="Not a cursor."))

@@ -71,6 +71,34 @@ class UsedTokenError(TokenError):
     message = "Reset token has already been used"
 
 
+class ForbiddenError(ApiError):
+    """The user is known, and not allowed."""
+
+    status = 403
+    message = "You may not do this"
+
+
+class UserNotExistsError(ApiError):
+    """Nobody has that id."""
+
+    status = 404
+    message = "User with given id doesn't exist"
+
+
+class SessionNotExistsError(ApiError):
+    """The user has no session with that id."""
+
+    status = 404
+    message = "Session with given id doesn't exist"
+
+
+class LastAdminError(ApiError):
+    """Without this one nobody could look after the users."""
+
+    status = 409
+    message = "The last admin can't be deleted or demoted"
+
+
 class ServiceUnavailableError(ApiError):
     """The database is away."""
 

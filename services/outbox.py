@@ -68,6 +68,7 @@ class Outbox:
 
     def wake(self) -> None:
         """Say that there is a new wish."""
+        self.start()
         self._woken.set()
 
     def stop(self) -> None:

@@ -11,7 +11,7 @@ from flask_bcrypt import Bcrypt
 from zxcvbn import zxcvbn
 
 from database.models import User
-from services import mail_service, outbox, token_service
+from services import audit, mail_service, outbox, token_service
 from services.errors import BadTokenError, ExpiredTokenError, SchemaValidationError, UsedTokenError
 from services.token_service import PWD_RESET
 
@@ -31,10 +31,34 @@ def hash_password(password: str) -> str:
 
 
 def is_password_of(user: User | None, password: str) -> bool:
-    """Check password, taking as long for nobody as for a user."""
-    nobody = f"$2b${current_app.config['BCRYPT_LOG_ROUNDS']:02}${'.' * 53}"
-    stored = user.password if user else nobody
-    return bool(bcrypt.check_password_hash(stored, _prepared(password))) and user is not None
+    """Check password, taking as long for nobody and for an older hash as for any user."""
+    rounds, secret = current_app.config["BCRYPT_LOG_ROUNDS"], _prepared(password)
+    stored = user.password if user else _hash_of_nobody(rounds)
+    for missing in range(rounds_of(stored), rounds):  # each round doubles the time
+        bcrypt.check_password_hash(_hash_of_nobody(missing), secret)
+    return bool(bcrypt.check_password_hash(stored, secret)) and user is not None
+
+
+def rounds_of(hashed: str) -> int:
+    """Return the cost of a bcrypt hash, a power of two."""
+    return int(hashed[4:6])
+
+
+def _hash_of_nobody(rounds: int) -> str:
+    return f"$2b${rounds:02}${'.' * 53}"
+
+
+def check_current(user: User, password: str | None) -> None:
+    """Raise SchemaValidationError unless that is the password of user."""
+    if password is None:
+        raise wrong_current("Missing data for required field.")
+    if not is_password_of(user, password):
+        raise wrong_current("Wrong password.")
+
+
+def wrong_current(reason: str) -> SchemaValidationError:
+    """Return the error of a current password that is missing or not the one."""
+    return SchemaValidationError(errors={"current_password": [reason]})
 
 
 def _normal(password: str) -> str:
@@ -82,6 +106,7 @@ def request_reset(email: str) -> None:
     background, where no answer waits for it (OWASP Forgot Password Cheat Sheet).
     """
     outbox.put(mail_service.RESET, email)
+    audit.record("forgot", email=email)
 
 
 def user_of(token: str) -> User:
@@ -118,4 +143,5 @@ def reset(token: str, password: str) -> User:
     if not version.update_one(set__password=hashed, inc__password_version=1, set__sessions={}):
         notice.delete()
         raise UsedTokenError
+    audit.record("reset", user_id=user.id)
     return user

@@ -13,31 +13,45 @@ from bson import ObjectId
 from flask import current_app
 
 from database.models import Session, User
-from services.errors import BadTokenError, ExpiredTokenError, UnauthorizedError
+from services import audit
+from services.errors import (
+    BadTokenError,
+    ExpiredTokenError,
+    SessionNotExistsError,
+    UnauthorizedError,
+)
+from services.times import iso
 from services.token_service import ACCESS, REFRESH, Claims, sign
 
 MAX_SESSIONS = 20
 # A session remembers when each of its last few generations was replaced, for the grace period.
 REMEMBERED_ROTATIONS = 8
+USER_AGENT_CHARACTERS = 200
 
 # What a login or a refresh answers.
 Tokens = dict[str, Any]
 
 
-def begin(user: User) -> Tokens:
+def begin(user: User, user_agent: str) -> Tokens:
     """Begin a session for user, as read when the password was checked; return its first tokens.
 
-    Sessions past their time leave, and the least used beyond MAX_SESSIONS. Raises
-    UnauthorizedError when the password was changed since it was checked.
+    Sessions past their time leave, and the least used beyond MAX_SESSIONS; the user's hash is
+    stored with it, should it be a newer one. Raises UnauthorizedError when the password was
+    changed since it was checked.
     """
-    sid, session = secrets.token_hex(8), Session()
-    update: dict[str, Any] = {"$set": {f"sessions.{sid}": session.to_mongo()}}
-    if leaving := _leaving(user):
-        update["$unset"] = {f"sessions.{old}": 1 for old in leaving}
-    unchanged = User.objects(id=user.id, password_version=user.password_version)
-    if not unchanged.update_one(__raw__=update):
-        raise UnauthorizedError
-    return _tokens(user, sid, session.generation, session.created_at)
+    sid, session = secrets.token_hex(8), Session(user_agent=user_agent[:USER_AGENT_CHARACTERS])
+    while True:
+        unchanged = User.objects(id=user.id, password_version=user.password_version)
+        stored = unchanged.only("sessions", "logins").as_pymongo().first()
+        if stored is None:
+            raise UnauthorizedError
+        values = {f"sessions.{sid}": session.to_mongo(), "password": user.password}
+        update: dict[str, Any] = {"$set": values, "$inc": {"logins": 1}}
+        if leaving := _leaving(stored.get("sessions", {})):
+            update["$unset"] = {f"sessions.{old}": 1 for old in leaving}
+        # Another login since it was read may have taken the last room: look again then.
+        if unchanged.filter(logins=stored["logins"]).update_one(__raw__=update):
+            return _tokens(user, sid, session.generation, session.created_at)
 
 
 def authenticate(claims: Claims) -> User:
@@ -80,6 +94,7 @@ def _in_grace(claims: Claims, now: float) -> tuple[User, int]:
     rotated_at = session.rotated.get(f"g{claims['gen']}", 0)
     if max(now - rotated_at, 0) >= current_app.config["JWT_REFRESH_GRACE"]:
         User.objects(id=user.id).update_one(__raw__={"$unset": {f"sessions.{claims['sid']}": 1}})
+        audit.record("refresh_replayed", user_id=user.id)
         raise BadTokenError
     return user, session.generation
 
@@ -89,12 +104,63 @@ def end(claims: Claims) -> None:
     ended = {"$unset": {f"sessions.{claims['sid']}": 1}}
     if not _of_session(claims).update_one(__raw__=ended):
         raise BadTokenError
+    audit.record("logout", user_id=claims["sub"])
 
 
-def _of_session(claims: Claims) -> Any:
+def listed(user: User, claims: Claims) -> list[dict[str, Any]]:
+    """Return the sessions of user that live, as answers show them, the newest first."""
+    living = {sid: session for sid, session in _stored(user).items() if _lives(session)}
+    return [
+        {
+            "id": sid,
+            "created_at": iso(session["created_at"]),
+            "last_used_at": iso(session["last_used_at"]),
+            "user_agent": session["user_agent"],
+            "current": sid == claims["sid"],
+        }
+        for sid, session in sorted(living.items(), key=lambda item: -item[1]["created_at"])
+    ]
+
+
+def end_one(user: User, sid: str) -> None:
+    """End a session of user; raises SessionNotExistsError."""
+    if sid not in _stored(user):
+        raise SessionNotExistsError
+    User.objects(id=user.id).update_one(__raw__={"$unset": {f"sessions.{sid}": 1}})
+    audit.record("session_ended", user_id=user.id)
+
+
+def end_all(user: User) -> None:
+    """End every session of user."""
+    User.objects(id=user.id).update_one(set__sessions={})
+    audit.record("sessions_ended", user_id=user.id)
+
+
+def keep_one(user: User, claims: Claims, hashed: str) -> bool:
+    """Set a new hash and end every session but that of claims, or do nothing and say so.
+
+    Nothing happens if the password was changed, or the session went on, since they were read:
+    the refresh in flight would be undone.
+    """
+    sid = claims["sid"]
+    session = _stored(user).get(sid)
+    unchanged = _of_session(claims, password_version=user.password_version)
+    changed = {"password": hashed, "sessions": {sid: session}}
+    update = {"$set": changed, "$inc": {"password_version": 1}}
+    return bool(session and unchanged.update_one(__raw__=update))
+
+
+def _stored(user: User) -> dict[str, Any]:
+    """Return the map of sessions as it is stored: without the cost of documents."""
+    stored = User.objects(id=user.id).only("sessions").as_pymongo().first() or {}
+    sessions: dict[str, Any] = stored.get("sessions", {})
+    return sessions
+
+
+def _of_session(claims: Claims, **also: Any) -> Any:
     """Query the user, without the map, while the session is at the token's generation."""
     generation = f"sessions.{claims['sid']}.generation"
-    query = {"_id": ObjectId(claims["sub"]), generation: claims["gen"]}
+    query = {"_id": ObjectId(claims["sub"]), generation: claims["gen"], **also}
     return User.objects(__raw__=query).exclude("sessions")
 
 
@@ -116,16 +182,16 @@ def _tokens(user: User, sid: str, generation: int, auth_time: float) -> Tokens:
     }
 
 
-def _leaving(user: User) -> list[str]:
+def _leaving(sessions: dict[str, Any]) -> list[str]:
     """Return the ids of sessions that are over, and of the least used that have no more room."""
-    config, now = current_app.config, time.time()
-    stored = User.objects(id=user.id).only("sessions").as_pymongo().first() or {}
-    sessions = stored.get("sessions", {})
-    living = [
-        sid
-        for sid, session in sessions.items()
-        if session["last_used_at"] + config["JWT_REFRESH_TOKEN_EXPIRES"] > now
-        and session["created_at"] + config["JWT_SESSION_MAX_AGE"] > now
-    ]
+    living = [sid for sid, session in sessions.items() if _lives(session)]
     living.sort(key=lambda sid: sessions[sid]["last_used_at"], reverse=True)
     return [sid for sid in sessions if sid not in living[: MAX_SESSIONS - 1]]
+
+
+def _lives(session: dict[str, Any]) -> bool:
+    config, now = current_app.config, time.time()
+    return bool(
+        session["last_used_at"] + config["JWT_REFRESH_TOKEN_EXPIRES"] > now
+        and session["created_at"] + config["JWT_SESSION_MAX_AGE"] > now
+    )

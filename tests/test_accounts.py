@@ -238,4 +238,4 @@ def test_a_login_that_a_reset_overtakes_opens_no_session(app, api, ada):
     as_checked = User.objects.get()
     User.objects.update(inc__password_version=1)
     with app.app_context(), pytest.raises(UnauthorizedError):
-        session_service.begin(as_checked)
+        session_service.begin(as_checked, "")

@@ -1,0 +1,121 @@
+"""What an operator does at the shell: `flask --app app user|mail|secret|db …`."""
+
+import secrets
+import time
+from typing import Any
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from config import SECRET_BYTES
+from database.conformance import missing
+from database.models import ADMIN, USER, Mail, User
+from resources.request import load
+from resources.schemas import NewUserSchema
+from services import auth_service, user_service
+from services.errors import ApiError
+from services.times import iso
+
+
+class Group(AppGroup):
+    """Commands whose refusals are told in words."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; raises ClickException with what a service refuses."""
+        try:
+            return super().invoke(ctx)
+        except ApiError as error:
+            reasons = [sentence for field in (error.errors or {}).values() for sentence in field]
+            raise click.ClickException(" ".join(reasons or [error.message])) from None
+
+
+user = Group("user", help="Look after accounts.")
+mail = Group("mail", help="Look after the outbox.")
+db = Group("db", help="Look after the database.")
+
+
+def initialize_commands(app: Flask) -> None:
+    """Register every command."""
+    for command in (user, mail, db, secret):
+        app.cli.add_command(command)
+
+
+@click.command()
+def secret() -> None:
+    """Print a fit JWT_SECRET_KEY."""
+    click.echo(secrets.token_urlsafe(SECRET_BYTES))
+
+
+@user.command()
+@click.argument("email")
+@click.option("--name", help="What mails call the user.")
+@click.option("--admin", is_flag=True, help="Let the user look after others.")
+@click.password_option(help="Asked for when it is not given.")
+def create(email: str, name: str | None, admin: bool, password: str) -> None:
+    """Create an account."""
+    fields = {"email": email, "password": password, "role": ADMIN if admin else USER}
+    fields |= {"name": name} if name else {}
+    click.echo(auth_service.sign_up(**load(NewUserSchema(), fields)).id)
+
+
+@user.command("list")
+def list_users() -> None:
+    """List every account: id, role, since when, address."""
+    for each in User.objects.exclude("sessions").order_by("id"):
+        click.echo(f"{each.id}  {each.role:5}  {iso(each.created_at)}  {each.email}")
+
+
+@user.command()
+@click.argument("email")
+def promote(email: str) -> None:
+    """Make a user an admin."""
+    user_service.set_role(user_service.of(email), ADMIN)
+
+
+@user.command()
+@click.argument("email")
+def demote(email: str) -> None:
+    """Make an admin a user."""
+    user_service.set_role(user_service.of(email), USER)
+
+
+@user.command()
+@click.argument("email")
+@click.confirmation_option(prompt="Delete the account and all that belongs to it?")
+def delete(email: str) -> None:
+    """Delete an account and all that belongs to it."""
+    user_service.delete(user_service.of(email))
+
+
+@mail.command("list")
+def list_mails() -> None:
+    """List the outbox: id, state, attempts, since when, kind, address, last error."""
+    for wish in Mail.objects.order_by("id"):
+        facts = f"{wish.state:8}  {wish.attempts:3}  {iso(wish.created_at)}  {wish.kind}"
+        click.echo(f"{wish.id}  {facts}  {wish.email}  {wish.last_error or ''}".rstrip())
+
+
+@mail.command()
+def retry() -> None:
+    """Try again what was given up, for another day."""
+    now = time.time()
+    revived = {"set__state": Mail.WAITING, "set__created_at": now, "set__due_at": now}
+    click.echo(f"{Mail.objects(state=Mail.GIVEN_UP).update(**revived)} to be tried again")
+
+
+@mail.command()
+def purge() -> None:
+    """Forget what was given up."""
+    click.echo(f"{Mail.objects(state=Mail.GIVEN_UP).delete()} forgotten")
+
+
+@db.command()
+def check() -> None:
+    """Try every kind of operation that the product uses, and say what is missing."""
+    problems = missing()
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        raise click.ClickException("This database is not fit.")
+    click.echo("All is there.")

@@ -1,0 +1,125 @@
+"""What the product needs of a database, each tried on a collection of its own.
+
+Not every server that speaks MongoDB's protocol does all of it right.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from mongoengine.connection import get_db
+from pymongo import ReturnDocument
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from database.db import DATABASE_ERRORS, ensure_indexes
+from database.models import DOCUMENTS
+
+Documents = Collection[dict[str, Any]]
+USER = {"_id": 1, "email": "a", "version": 0, "sessions": {"s": {"generation": 0}, "t": {}}}
+AT_0 = {"_id": 1, "sessions.s.generation": 0}
+
+
+def unique_index(documents: Documents) -> bool:
+    """A unique index refuses a second document with the same value."""
+    documents.create_index("email", unique=True)
+    try:
+        documents.insert_one({"_id": 2, "email": "a"})
+    except DuplicateKeyError:
+        return documents.count_documents({}) == 1
+    return False
+
+
+def conditional_update(documents: Documents) -> bool:
+    """An update on a condition happens once, and says whether it did."""
+    reset = {"$set": {"sessions": {}}, "$inc": {"version": 1}}
+    counts = [documents.update_one({"_id": 1, "version": 0}, reset).matched_count for _ in "12"]
+    return counts == [1, 0] and _user(documents) == {**USER, "version": 1, "sessions": {}}
+
+
+def nested_update(documents: Documents) -> bool:
+    """`$inc`, `$set` and `$unset` reach into nested documents, all in one update."""
+    update = {
+        "$inc": {"sessions.s.generation": 1},
+        "$set": {"sessions.s.rotated.g0": 1.5, "sessions.u": {"generation": 0}},
+        "$unset": {"sessions.t": 1, "sessions.s.rotated.none": 1},
+    }
+    documents.update_one(AT_0, update)
+    after = {"s": {"generation": 1, "rotated": {"g0": 1.5}}, "u": {"generation": 0}}
+    return bool(_user(documents)["sessions"] == after)
+
+
+def nested_condition(documents: Documents) -> bool:
+    """A nested field is a condition, of which the answer need not show the document."""
+    found = documents.find_one(AT_0, {"sessions": 0})
+    other = documents.find_one({**AT_0, "sessions.s.generation": 1})
+    return found == {"_id": 1, "email": "a", "version": 0} and other is None
+
+
+def find_and_modify(documents: Documents) -> bool:
+    """The first by order is changed and returned as it is then, and none where none fits."""
+    documents.insert_many([{"_id": n, "state": "waiting", "due_at": n + 0.5} for n in (4, 3, 5)])
+    taken = [
+        documents.find_one_and_update(
+            {"state": "waiting", "due_at": {"$lte": 4.5}},
+            {"$set": {"due_at": 99.5}, "$inc": {"attempts": 1}},
+            sort=[("due_at", 1)],
+            return_document=ReturnDocument.AFTER,
+        )
+        for _ in "123"
+    ]
+    after = {"state": "waiting", "due_at": 99.5, "attempts": 1}
+    return taken == [{"_id": 3, **after}, {"_id": 4, **after}, None]
+
+
+def order_and_limit(documents: Documents) -> bool:
+    """Documents after an id come in its order, as many as asked for."""
+    documents.insert_many([{"_id": n} for n in (5, 3, 4)])
+    found = documents.find({"_id": {"$gt": 1}}).sort("_id", 1).limit(2)
+    return [document["_id"] for document in found] == [3, 4]
+
+
+def conditional_delete(documents: Documents) -> bool:
+    """A deletion on a condition happens once, and says whether it did."""
+    wrong = documents.delete_many({"_id": 1, "version": 9}).deleted_count
+    counts = [documents.delete_many({"_id": 1, "version": 0}).deleted_count for _ in "12"]
+    return [wrong, *counts] == [0, 1, 0]
+
+
+NEEDS: tuple[Callable[[Documents], bool], ...] = (
+    unique_index,
+    conditional_update,
+    nested_update,
+    nested_condition,
+    find_and_modify,
+    order_and_limit,
+    conditional_delete,
+)
+
+
+def missing() -> list[str]:
+    """Return a sentence for each need that the connected database does not meet."""
+    try:
+        ensure_indexes()
+    except DATABASE_ERRORS as error:
+        return [f"The indexes can't be made: {error}"]
+    problems = [problem for need in NEEDS if (problem := _problem_with(need))]
+    for document in DOCUMENTS:
+        lacking = document.compare_indexes()["missing"]
+        problems += [f"{document.__name__} lacks the index {fields}." for fields in lacking]
+    return problems
+
+
+def _problem_with(need: Callable[[Documents], bool]) -> str | None:
+    documents = get_db()[f"conformance_{secrets.token_hex(4)}"]
+    try:
+        documents.insert_one(dict(USER))
+        return None if need(documents) else f"Not so: {need.__doc__}"
+    except PyMongoError as error:
+        return f"Not so: {need.__doc__} ({error})"
+    finally:
+        documents.drop()
+
+
+def _user(documents: Documents) -> dict[str, Any]:
+    return documents.find_one({"_id": 1}) or {}
