@@ -103,14 +103,15 @@ def missing() -> list[str]:
         ensure_indexes()
     except DATABASE_ERRORS as error:
         return [f"The indexes can't be made: {error}"]
-    problems = [problem for need in NEEDS if (problem := _problem_with(need))]
+    problems = [problem for need in NEEDS if (problem := problem_with(need))]
     for document in DOCUMENTS:
         lacking = document.compare_indexes()["missing"]
         problems += [f"{document.__name__} lacks the index {fields}." for fields in lacking]
     return problems
 
 
-def _problem_with(need: Callable[[Documents], bool]) -> str | None:
+def problem_with(need: Callable[[Documents], bool]) -> str | None:
+    """Return what need says when it is not met."""
     documents = get_db()[f"conformance_{secrets.token_hex(4)}"]
     try:
         documents.insert_one(dict(USER))

@@ -4,6 +4,7 @@ import pytest
 from bson import ObjectId
 from mongoengine import NotUniqueError
 
+from database.conformance import NEEDS, problem_with
 from database.models import DOCUMENTS, Mail, Session, User
 from services.outbox import claim
 from tests.conftest import ADA, at_once
@@ -304,3 +305,33 @@ def test_16_simultaneous_sets_of_different_paths_all_stay(user):
 
     assert at_once(16, log_in) == [1] * 16
     assert stored().sessions.keys() == {"a", "b", "c", *(f"s{index}" for index in range(16))}
+
+
+def test_documents_after_an_id_come_in_its_order_as_many_as_asked_for(documents):
+    ids = [ObjectId(f"{number:024x}") for number in (5, 3, 9, 4)]
+    for number in ids:
+        User(id=number, email=f"{number}@x", password="x").save(force_insert=True)
+    found = User.objects(id__gt=ids[1]).exclude("sessions").order_by("id").limit(2)
+    assert [each.id for each in found] == [ids[3], ids[0]]
+
+
+def test_the_map_of_sessions_is_read_alone(user):
+    stored = User.objects(id=user.id).only("sessions", "logins").as_pymongo().first()
+    assert stored.keys() == {"_id", "sessions", "logins"}
+    assert stored["sessions"].keys() == {"a", "b", "c"}
+
+
+def test_a_deletion_on_a_condition_happens_once(user):
+    assert User.objects(id=user.id, password_version=1).delete() == 0
+    assert User.objects(id=user.id, password_version=0).delete() == 1
+    assert User.objects(id=user.id, password_version=0).delete() == 0
+
+
+def test_documents_are_found_by_an_index_that_is_not_unique(user):
+    User(email="eve@example.com", password="x", role="admin").save(force_insert=True)
+    assert [each.email for each in User.objects(role="admin").limit(2)] == ["eve@example.com"]
+
+
+@pytest.mark.parametrize("need", NEEDS, ids=lambda need: need.__name__)
+def test_the_needs_that_db_check_tries_are_met(documents, need):
+    assert problem_with(need) is None
