@@ -25,6 +25,8 @@ DOORS = {
         {"access", "refresh"},
         lambda api, token: api.delete("/api/auth/logout", token=token),
     ),
+    "sessions": ({"access"}, lambda api, token: api.get("/api/auth/sessions", token=token)),
+    "me": ({"access"}, lambda api, token: api.get("/api/users/me", token=token)),
     "reset": ({"pwd_reset"}, lambda api, token: api.reset(token)),
     "reset by bearer": (
         {"pwd_reset"},
