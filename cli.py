@@ -10,9 +10,10 @@ from flask.cli import AppGroup
 
 from config import SECRET_BYTES
 from database.conformance import missing
+from database.db import DATABASE_ERRORS
 from database.models import ADMIN, USER, Mail, User
 from resources.request import load
-from resources.schemas import NewUserSchema
+from resources.schemas import EmailSchema, NewUserSchema
 from services import auth_service, user_service
 from services.errors import ApiError
 from services.times import iso
@@ -22,12 +23,18 @@ class Group(AppGroup):
     """Commands whose refusals are told in words."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; raises ClickException with what a service refuses."""
+        """Run a command; raises ClickException with what a service or the database refuses."""
         try:
             return super().invoke(ctx)
         except ApiError as error:
             reasons = [sentence for field in (error.errors or {}).values() for sentence in field]
             raise click.ClickException(" ".join(reasons or [error.message])) from None
+        except DATABASE_ERRORS as error:
+            raise click.ClickException(f"The database does not answer: {error}") from None
+
+
+def _user_of(email: str) -> User:
+    return user_service.of(load(EmailSchema(), {"email": email})["email"])
 
 
 user = Group("user", help="Look after accounts.")
@@ -70,14 +77,14 @@ def list_users() -> None:
 @click.argument("email")
 def promote(email: str) -> None:
     """Make a user an admin."""
-    user_service.set_role(user_service.of(email), ADMIN)
+    user_service.set_role(_user_of(email), ADMIN)
 
 
 @user.command()
 @click.argument("email")
 def demote(email: str) -> None:
     """Make an admin a user."""
-    user_service.set_role(user_service.of(email), USER)
+    user_service.set_role(_user_of(email), USER)
 
 
 @user.command()
@@ -85,7 +92,7 @@ def demote(email: str) -> None:
 @click.confirmation_option(prompt="Delete the account and all that belongs to it?")
 def delete(email: str) -> None:
     """Delete an account and all that belongs to it."""
-    user_service.delete(user_service.of(email))
+    user_service.delete(_user_of(email))
 
 
 @mail.command("list")

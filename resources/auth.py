@@ -8,7 +8,7 @@ from flask_restful import Resource
 from database.models import User
 from resources.request import accepts, bearer, protected
 from resources.schemas import ChangePasswordSchema, LoginSchema, SignupSchema
-from services import auth_service, session_service, token_service
+from services import account_sessions, auth_service, session_service, token_service
 from services.session_service import Tokens
 from services.token_service import ACCESS, REFRESH, Claims
 
@@ -74,13 +74,13 @@ class Sessions(Resource):
     @accepts()
     def get(self, user: User, claims: Claims) -> list[dict[str, Any]]:
         """List the sessions of the user, the newest first."""
-        return session_service.listed(user, claims)
+        return account_sessions.listed(user, claims)
 
     @protected
     @accepts()
     def delete(self, user: User, claims: Claims) -> dict[str, str]:
         """End every session of the user, this one too."""
-        session_service.end_all(user)
+        account_sessions.end_all(user)
         return {"message": "Logged out everywhere"}
 
 
@@ -91,7 +91,7 @@ class OneSession(Resource):
     @accepts()
     def delete(self, user: User, claims: Claims, session_id: str) -> dict[str, str]:
         """End a session of the user."""
-        session_service.end_one(user, session_id)
+        account_sessions.end_one(user, session_id)
         return {"message": "Session ended"}
 
 

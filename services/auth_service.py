@@ -5,7 +5,14 @@ from mongoengine import NotUniqueError
 
 from database.db import ensure_indexes
 from database.models import USER, User
-from services import audit, mail_service, outbox, password_service, session_service
+from services import (
+    account_sessions,
+    audit,
+    mail_service,
+    outbox,
+    password_service,
+    session_service,
+)
 from services.errors import EmailAlreadyExistsError, UnauthorizedError
 from services.session_service import Tokens
 from services.token_service import Claims
@@ -57,7 +64,7 @@ def change_password(user: User, claims: Claims, current_password: str, password:
     password_service.check_policy(password, user.email, user.name)
     hashed = password_service.hash_password(password)
     notice = outbox.put(mail_service.PASSWORD_CHANGED, user.email)
-    if not session_service.keep_one(user, claims, hashed):
+    if not account_sessions.keep_one(user, claims, hashed):
         notice.delete()
         session_service.authenticate(claims)
         raise password_service.wrong_current("The password has just been changed.")

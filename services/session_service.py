@@ -17,10 +17,8 @@ from services import audit
 from services.errors import (
     BadTokenError,
     ExpiredTokenError,
-    SessionNotExistsError,
     UnauthorizedError,
 )
-from services.times import iso
 from services.token_service import ACCESS, REFRESH, Claims, sign
 
 MAX_SESSIONS = 20
@@ -59,7 +57,7 @@ def authenticate(claims: Claims) -> User:
 
     One read proves all three. Raises BadTokenError.
     """
-    user: User | None = _of_session(claims).first()
+    user: User | None = of_token(claims).first()
     if user is None:
         raise BadTokenError
     return user
@@ -79,7 +77,7 @@ def rotate(claims: Claims) -> Tokens:
         "$set": {f"{session}.last_used_at": now, f"{session}.rotated.g{generation}": now},
         "$unset": {f"{session}.rotated.g{generation - REMEMBERED_ROTATIONS}": 1},
     }
-    user, current = _of_session(claims).modify(new=True, __raw__=update), generation + 1
+    user, current = of_token(claims).modify(new=True, __raw__=update), generation + 1
     if user is None:
         user, current = _in_grace(claims, now)
     return _tokens(user, claims["sid"], current, claims["auth_time"])
@@ -102,62 +100,12 @@ def _in_grace(claims: Claims, now: float) -> tuple[User, int]:
 def end(claims: Claims) -> None:
     """End the session that a token of its current generation names; raises BadTokenError."""
     ended = {"$unset": {f"sessions.{claims['sid']}": 1}}
-    if not _of_session(claims).update_one(__raw__=ended):
+    if not of_token(claims).update_one(__raw__=ended):
         raise BadTokenError
     audit.record("logout", user_id=claims["sub"])
 
 
-def listed(user: User, claims: Claims) -> list[dict[str, Any]]:
-    """Return the sessions of user that live, as answers show them, the newest first."""
-    living = {sid: session for sid, session in _stored(user).items() if _lives(session)}
-    return [
-        {
-            "id": sid,
-            "created_at": iso(session["created_at"]),
-            "last_used_at": iso(session["last_used_at"]),
-            "user_agent": session["user_agent"],
-            "current": sid == claims["sid"],
-        }
-        for sid, session in sorted(living.items(), key=lambda item: -item[1]["created_at"])
-    ]
-
-
-def end_one(user: User, sid: str) -> None:
-    """End a session of user; raises SessionNotExistsError."""
-    if sid not in _stored(user):
-        raise SessionNotExistsError
-    User.objects(id=user.id).update_one(__raw__={"$unset": {f"sessions.{sid}": 1}})
-    audit.record("session_ended", user_id=user.id)
-
-
-def end_all(user: User) -> None:
-    """End every session of user."""
-    User.objects(id=user.id).update_one(set__sessions={})
-    audit.record("sessions_ended", user_id=user.id)
-
-
-def keep_one(user: User, claims: Claims, hashed: str) -> bool:
-    """Set a new hash and end every session but that of claims, or do nothing and say so.
-
-    Nothing happens if the password was changed, or the session went on, since they were read:
-    the refresh in flight would be undone.
-    """
-    sid = claims["sid"]
-    session = _stored(user).get(sid)
-    unchanged = _of_session(claims, password_version=user.password_version)
-    changed = {"password": hashed, "sessions": {sid: session}}
-    update = {"$set": changed, "$inc": {"password_version": 1}}
-    return bool(session and unchanged.update_one(__raw__=update))
-
-
-def _stored(user: User) -> dict[str, Any]:
-    """Return the map of sessions as it is stored: without the cost of documents."""
-    stored = User.objects(id=user.id).only("sessions").as_pymongo().first() or {}
-    sessions: dict[str, Any] = stored.get("sessions", {})
-    return sessions
-
-
-def _of_session(claims: Claims, **also: Any) -> Any:
+def of_token(claims: Claims, **also: Any) -> Any:
     """Query the user, without the map, while the session is at the token's generation."""
     generation = f"sessions.{claims['sid']}.generation"
     query = {"_id": ObjectId(claims["sub"]), generation: claims["gen"], **also}
@@ -184,12 +132,13 @@ def _tokens(user: User, sid: str, generation: int, auth_time: float) -> Tokens:
 
 def _leaving(sessions: dict[str, Any]) -> list[str]:
     """Return the ids of sessions that are over, and of the least used that have no more room."""
-    living = [sid for sid, session in sessions.items() if _lives(session)]
+    living = [sid for sid, session in sessions.items() if lives(session)]
     living.sort(key=lambda sid: sessions[sid]["last_used_at"], reverse=True)
     return [sid for sid in sessions if sid not in living[: MAX_SESSIONS - 1]]
 
 
-def _lives(session: dict[str, Any]) -> bool:
+def lives(session: dict[str, Any]) -> bool:
+    """Say whether a session, as it is stored, is in time."""
     config, now = current_app.config, time.time()
     return bool(
         session["last_used_at"] + config["JWT_REFRESH_TOKEN_EXPIRES"] > now

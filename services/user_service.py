@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from database.models import ADMIN, USER, Mail, User
+from database.models import ADMIN, Mail, User
 from services import audit, password_service
 from services.errors import BadTokenError, ForbiddenError, LastAdminError, UserNotExistsError
 
@@ -19,7 +19,7 @@ def find(actor: User, user_id: str) -> User:
 
 def of(email: str) -> User:
     """Return the user with that address; raises UserNotExistsError."""
-    user: User | None = User.objects(email=email.strip().lower()).exclude("sessions").first()
+    user: User | None = User.objects(email=email).exclude("sessions").first()
     if user is None:
         raise UserNotExistsError("User with given email address doesn't exist")
     return user
@@ -39,10 +39,10 @@ def change(actor: User, user: User, name: str | None = None, role: str | None = 
     """
     if role and not actor.is_admin:
         raise ForbiddenError
+    if role:
+        set_role(user, role)
     if name:
         User.objects(id=user.id).update_one(set__name=name)
-    if role and role != user.role:
-        set_role(user, role)
     return _existing(user.id)
 
 
@@ -54,7 +54,9 @@ def _existing(user_id: object) -> User:
 
 
 def set_role(user: User, role: str) -> None:
-    """Give user a role, and end the sessions; raises LastAdminError."""
+    """Give user another role, and end the sessions; raises LastAdminError."""
+    if role == user.role:
+        return
     if user.is_admin:
         _leave_an_admin(besides=user)
     User.objects(id=user.id).update_one(set__role=role, set__sessions={})
@@ -75,17 +77,21 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
     """Delete user with all sessions and wishes; users who delete themselves give the password.
 
     The account goes first, whole. Should the process die then, the outbox finds nobody for the
-    wishes that are left, and forgets them. Raises SchemaValidationError, LastAdminError, or
-    BadTokenError when the password was changed meanwhile.
+    wishes that are left, those that had been given up too, and forgets them. Raises
+    SchemaValidationError, LastAdminError, or BadTokenError when the password was changed meanwhile.
     """
     checked = {}
     if actor is not None and actor.id == user.id:
         password_service.check_current(user, current_password)
         checked = {"password_version": user.password_version}
     if user.is_admin:
-        set_role(user, USER)
+        _leave_an_admin(besides=user)
+    whole, wishes = User.objects(id=user.id).first(), Mail.objects(email=user.email)
+    wishes.update(set__state=Mail.WAITING)
     if not User.objects(id=user.id, **checked).delete():
-        User.objects(id=user.id).update_one(set__role=user.role)
         raise BadTokenError
-    Mail.objects(email=user.email).delete()
+    if user.is_admin and not User.objects(role=ADMIN).first():
+        whole.save(force_insert=True)  # two admins at once, as in set_role
+        raise LastAdminError
+    wishes.delete()
     audit.record("deleted", user_id=user.id)
