@@ -107,8 +107,9 @@ def list_mails() -> None:
 def retry() -> None:
     """Try again what was given up, for another day."""
     now = time.time()
-    revived = {"set__state": Mail.WAITING, "set__created_at": now, "set__due_at": now}
-    click.echo(f"{Mail.objects(state=Mail.GIVEN_UP).update(**revived)} to be tried again")
+    anew = {"state": Mail.WAITING, "created_at": now, "due_at": now, "attempts": 0}
+    count = Mail.objects(state=Mail.GIVEN_UP).update(**anew)
+    click.echo(f"{count} to be tried again")
 
 
 @mail.command()

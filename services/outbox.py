@@ -141,7 +141,7 @@ def _put_off(wish: Mail, error: Exception) -> None:
         if _update(wish, set__state=Mail.GIVEN_UP, set__last_error=reason):
             logger.error("Mail %s given up: %s; it is kept", wish.id, reason)
         return
-    wait = min(FIRST_RETRY_SECONDS * 2 ** (wish.attempts - 1), LAST_RETRY_SECONDS)
+    wait = min(FIRST_RETRY_SECONDS * 2 ** min(wish.attempts - 1, 10), LAST_RETRY_SECONDS)
     wait *= random.uniform(0.5, 1.5)  # noqa: S311 (not a secret)
     if _update(wish, set__due_at=now + wait, set__last_error=reason):
         defect = None if foreseen else error

@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from database.models import ADMIN, Mail, User
+from database.models import ADMIN, USER, Mail, User
 from services import audit, password_service
 from services.errors import BadTokenError, ForbiddenError, LastAdminError, UserNotExistsError
 
@@ -76,22 +76,19 @@ def _leave_an_admin(besides: User) -> None:
 def delete(user: User, actor: User | None = None, current_password: str | None = None) -> None:
     """Delete user with all sessions and wishes; users who delete themselves give the password.
 
-    The account goes first, whole. Should the process die then, the outbox finds nobody for the
-    wishes that are left, those that had been given up too, and forgets them. Raises
-    SchemaValidationError, LastAdminError, or BadTokenError when the password was changed meanwhile.
+    The account goes whole. Should the process die then, the outbox finds nobody for the wishes
+    that are left, and forgets them; what it gave up it would not look at again: that goes before.
+    Raises SchemaValidationError, LastAdminError, or BadTokenError when password or role was
+    changed meanwhile.
     """
     checked = {}
     if actor is not None and actor.id == user.id:
         password_service.check_current(user, current_password)
         checked = {"password_version": user.password_version}
-    if user.is_admin:
-        _leave_an_admin(besides=user)
-    whole, wishes = User.objects(id=user.id).first(), Mail.objects(email=user.email)
-    wishes.update(set__state=Mail.WAITING)
-    if not User.objects(id=user.id, **checked).delete():
+    set_role(user, USER)
+    Mail.objects(email=user.email, state=Mail.GIVEN_UP).delete()
+    if not User.objects(id=user.id, role=USER, **checked).delete():
+        User.objects(id=user.id).update_one(set__role=user.role)
         raise BadTokenError
-    if user.is_admin and not User.objects(role=ADMIN).first():
-        whole.save(force_insert=True)  # two admins at once, as in set_role
-        raise LastAdminError
-    wishes.delete()
+    Mail.objects(email=user.email).delete()
     audit.record("deleted", user_id=user.id)
