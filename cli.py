@@ -120,7 +120,7 @@ def purge() -> None:
 
 @db.command()
 def check() -> None:
-    """Try every kind of operation that the product uses, and say what is missing."""
+    """Make the indexes, try every kind of operation that the product uses, say what is missing."""
     problems = missing()
     for problem in problems:
         click.echo(problem)

@@ -18,7 +18,7 @@ def main() -> None:
         signal.signal(number, lambda *_: sys.exit())
     try:
         app = create_app()
-    except (SettingsError, OSError) as error:
+    except SettingsError as error:
         sys.exit(str(error))
     host, port = app.config["HOST"], app.config["PORT"]
     try:

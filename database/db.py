@@ -25,12 +25,15 @@ def initialize_db(app: Flask) -> None:
     """Name the database that app works on: MONGODB_URI, or an embedded one in DATA_DIR.
 
     The client opens its first connection in the process that uses it: it must not cross a fork.
-    Raises SettingsError for a URI that can't be read.
+    Raises SettingsError for a URI that can't be read or a DATA_DIR that can't be used.
     """
     uri = app.config["MONGODB_URI"]
     if uri is None:
         embedded = EmbeddedDatabase(app.config["DATA_DIR"])
-        uri = embedded.start()
+        try:
+            uri = embedded.start()
+        except OSError as error:
+            raise SettingsError({"DATA_DIR": [str(error)]}) from None
         atexit.register(embedded.stop)
     try:
         connect(DATABASE_NAME, host=uri, connect=False, uuidRepresentation="standard", **TIMEOUTS)

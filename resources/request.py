@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from flask import request
+from flask import g, request
 from marshmallow import Schema, ValidationError
 from werkzeug import exceptions
 
@@ -32,6 +32,7 @@ def bearer(*scopes: str) -> Decorator:
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(*args: Any, **path: Any) -> Any:
+            read_body()  # one that dawdles must not outlive what the token was worth
             return view(*args, **path, claims=token_service.read(bearer_token(), *scopes))
 
         return guarded
@@ -45,7 +46,9 @@ def protected(view: View) -> View:
     @wraps(view)
     @bearer(ACCESS)
     def guarded(*args: Any, claims: Claims, **path: Any) -> Any:
-        return view(*args, **path, user=session_service.authenticate(claims), claims=claims)
+        user = session_service.authenticate(claims)
+        g.actor_id = user.id
+        return view(*args, **path, user=user, claims=claims)
 
     return guarded
 

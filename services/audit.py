@@ -4,16 +4,21 @@ import hashlib
 import hmac
 import logging
 
-from flask import current_app, has_request_context, request
+from flask import current_app, g, has_request_context, request
 
 logger = logging.getLogger(__name__)
 
 
 def record(event: str, *, user_id: object = "-", email: str | None = None) -> None:
-    """Log one line for an event. An address appears as a fingerprint that only we can make."""
+    """Log one line for an event, and who did it if that was another user.
+
+    An address appears as a fingerprint that only we can make.
+    """
     ip = request.remote_addr if has_request_context() else "shell"
+    actor_id = g.get("actor_id", user_id)
+    by = f" by={actor_id}" if actor_id != user_id else ""
     address = f" address={_fingerprint(email)}" if email else ""
-    logger.info("event=%s user=%s ip=%s%s", event, user_id, ip, address)
+    logger.info("event=%s user=%s%s ip=%s%s", event, user_id, by, ip, address)
 
 
 def _fingerprint(email: str) -> str:

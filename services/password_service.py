@@ -53,6 +53,7 @@ def check_current(user: User, password: str | None) -> None:
     if password is None:
         raise wrong_current("Missing data for required field.")
     if not is_password_of(user, password):
+        audit.record("password_refused", user_id=user.id)
         raise wrong_current("Wrong password.")
 
 

@@ -48,7 +48,7 @@ def begin(user: User, user_agent: str) -> Tokens:
         if leaving := _leaving(stored.get("sessions", {})):
             update["$unset"] = {f"sessions.{old}": 1 for old in leaving}
         # Another login since it was read may have taken the last room: look again then.
-        if unchanged.filter(logins=stored["logins"]).update_one(__raw__=update):
+        if unchanged.filter(logins=stored.get("logins", 0)).update_one(__raw__=update):
             return _tokens(user, sid, session.generation, session.created_at)
 
 

@@ -59,11 +59,13 @@ def set_role(user: User, role: str) -> None:
         return
     if user.is_admin:
         _leave_an_admin(besides=user)
-    User.objects(id=user.id).update_one(set__role=role, set__sessions={})
+    if not User.objects(id=user.id).update_one(set__role=role):
+        raise UserNotExistsError
     if user.is_admin and not User.objects(role=ADMIN).first():
         # Two admins at once, each counting on the other: neither goes.
         User.objects(id=user.id).update_one(set__role=ADMIN)
         raise LastAdminError
+    User.objects(id=user.id).update_one(set__sessions={})
     audit.record(f"role_changed_to_{role}", user_id=user.id)
 
 
@@ -78,8 +80,8 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
 
     The account goes whole. Should the process die then, the outbox finds nobody for the wishes
     that are left, and forgets them; what it gave up it would not look at again: that goes before.
-    Raises SchemaValidationError, LastAdminError, or BadTokenError when password or role was
-    changed meanwhile.
+    Raises SchemaValidationError, LastAdminError, UserNotExistsError when another was faster, or
+    BadTokenError when password or role was changed meanwhile.
     """
     checked = {}
     if actor is not None and actor.id == user.id:
@@ -89,6 +91,7 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
     Mail.objects(email=user.email, state=Mail.GIVEN_UP).delete()
     if not User.objects(id=user.id, role=USER, **checked).delete():
         User.objects(id=user.id).update_one(set__role=user.role)
+        _existing(user.id)
         raise BadTokenError
     Mail.objects(email=user.email).delete()
     audit.record("deleted", user_id=user.id)

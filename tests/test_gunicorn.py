@@ -1,5 +1,6 @@
 """The product under gunicorn, as in production."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import sys
 import pytest
 import requests
 
+from database.models import User
+from tests.conftest import ADA
 from tests.servers import HOME, environment
 from tests.smtp import free_port
 from tests.test_mail import addresses, wish_for
@@ -87,6 +90,29 @@ def test_its_workers_send_mails_each_with_a_thread_of_its_own(gunicorn, mailbox,
 def test_a_body_in_chunks_is_read_whole_or_refused(gunicorn, body, status):
     port, _ = gunicorn()
     assert status_of(port, CHUNKED.encode() + body) == status
+
+
+def test_a_body_that_dawdles_does_not_outlive_its_token(gunicorn):
+    port, _ = gunicorn()
+    url = f"http://127.0.0.1:{port}/api"
+    requests.post(f"{url}/auth/signup", json=ADA, timeout=20)
+    User.objects.update(set__role="admin")
+    token = requests.post(f"{url}/auth/login", json=ADA, timeout=20).json()["token"]
+    body = json.dumps({"email": "eve@example.com", "password": ADA["password"]}).encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        head = f"POST /api/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body[:5])
+        # Another request on a connection of its own: by now the first is under way.
+        assert requests.get(f"{url}/users", headers=bearer(token), timeout=20).ok
+        User.objects.update(set__sessions={}, set__role="user")
+        connection.sendall(body[5:])
+        assert connection.makefile("rb").readline().split()[1] == b"401"
+    assert User.objects(email="eve@example.com").first() is None
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
 
 
 def test_settings_that_can_not_be_used_end_it_in_a_few_clear_lines(tmp_path):

@@ -2,11 +2,12 @@
 
 import re
 
+import bson
 import pytest
 from flask_bcrypt import generate_password_hash
 
 from database.models import User
-from services import token_service
+from services import password_service, token_service
 from services.session_service import MAX_SESSIONS
 from tests.conftest import ADA, NEW_PASSWORD, at_once
 from tests.smtp import text_of, token_in
@@ -111,11 +112,19 @@ def test_after_a_hundred_logins_at_once_20_sessions_are_kept_and_the_newest_live
     stored = User.objects.get()
     assert len(stored.sessions) == MAX_SESSIONS
     assert stored.logins == 101
-    assert len(str(stored.to_mongo())) < 32 * 1024
     last = api.log_in().json()
     assert api.whoami(last["token"]).status_code == 200
     living = [pair for pair in tokens if api.whoami(pair["token"]).status_code == 200]
     assert len(living) == MAX_SESSIONS - 1
+
+
+def test_a_document_full_of_sessions_stays_under_32_kib(api, ada):
+    agent = {"User-Agent": "x" * 1000}
+    for _ in range(MAX_SESSIONS + 1):
+        tokens = api.post("/api/auth/login", json=ADA, headers=agent).json()
+        for _ in range(10):
+            tokens = api.refresh(tokens["refresh_token"]).json()
+    assert len(bson.encode(User.objects.get().to_mongo())) < 32 * 1024
 
 
 def test_a_password_change_ends_other_sessions_and_this_one_lives(api, ada, mailbox):
@@ -184,6 +193,35 @@ def test_a_change_that_a_refresh_overtakes_does_not_undo_it(api, ada):
         assert api.whoami(refreshed.json()["token"]).status_code == 200
 
 
+def test_a_change_whose_session_is_refreshed_while_it_hashes_changes_nothing(api, ada, monkeypatch):
+    refreshed, hash_password = [], password_service.hash_password
+
+    def slow(password):
+        refreshed.append(api.refresh(ada["refresh_token"]).json())
+        return hash_password(password)
+
+    monkeypatch.setattr(password_service, "hash_password", slow)
+    assert change(api, ada).json()["error"] == "BadTokenError"
+    assert api.whoami(refreshed[0]["token"]).status_code == 200
+    assert User.objects.get().password_version == 0
+
+
+def test_a_deletion_whose_password_is_changed_while_it_checks_deletes_nothing(
+    api, ada, monkeypatch
+):
+    check_current = password_service.check_current
+
+    def slow(user, password):
+        check_current(user, password)
+        User.objects.update(inc__password_version=1)
+
+    monkeypatch.setattr(password_service, "check_current", slow)
+    body = {"current_password": ADA["password"]}
+    answer = api.delete("/api/users/me", json=body, token=ada["token"])
+    assert answer.json()["error"] == "BadTokenError"
+    assert User.objects.get().email == ADA["email"]
+
+
 @pytest.mark.parametrize("ending", ["reset", "change"])
 @pytest.mark.parametrize("racer", ["login", "refresh"])
 def test_no_token_of_another_session_survives_a_race_with(app, api, racer, ending):
@@ -240,6 +278,22 @@ def test_an_older_hash_takes_as_long_to_check_as_a_new_one(make_app, http):
 
 def events(caplog):
     return [record.getMessage() for record in caplog.records if record.name == "services.audit"]
+
+
+def test_a_wrong_current_password_and_an_admin_who_acts_on_another_are_in_the_log(api, ada, caplog):
+    caplog.set_level("INFO")
+    User.objects.update(set__role="admin")
+    change(api, ada, current="wrong")
+    root, body = User.objects.get(), EVE | {"role": "admin"}
+    eve_id = api.post("/api/users", json=body, token=ada["token"]).json()["id"]
+    api.patch(f"/api/users/{eve_id}", json={"role": "user"}, token=ada["token"])
+    api.delete(f"/api/users/{eve_id}", token=ada["token"])
+    assert events(caplog) == [
+        f"event=password_refused user={root.id} ip=127.0.0.1",
+        f"event=signup user={eve_id} by={root.id} ip=127.0.0.1",
+        f"event=role_changed_to_user user={eve_id} by={root.id} ip=127.0.0.1",
+        f"event=deleted user={eve_id} by={root.id} ip=127.0.0.1",
+    ]
 
 
 def test_every_security_event_leaves_one_line_without_address_or_secret(
