@@ -1,7 +1,9 @@
-"""What an operator does at the shell: `flask --app app user|mail|secret|db …`."""
+"""What an operator does at the shell: `flask --app app user|mail|movies|secret|db …`."""
 
 import secrets
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,11 +14,15 @@ from config import SECRET_BYTES
 from database.conformance import missing
 from database.db import DATABASE_ERRORS
 from database.models import ADMIN, USER, Mail, User
+from movie_import import add_from
 from resources.request import load
 from resources.schemas import EmailSchema, NewUserSchema
 from services import auth_service, user_service
 from services.errors import ApiError
 from services.times import iso
+
+# The owner of movies that came from a file: an id that no user has.
+NOBODY = "0" * 24
 
 
 class Group(AppGroup):
@@ -39,12 +45,13 @@ def _user_of(email: str) -> User:
 
 user = Group("user", help="Look after accounts.")
 mail = Group("mail", help="Look after the outbox.")
+movies = Group("movies", help="Look after the bag.")
 db = Group("db", help="Look after the database.")
 
 
 def initialize_commands(app: Flask) -> None:
     """Register every command."""
-    for command in (user, mail, db, secret):
+    for command in (user, mail, movies, db, secret):
         app.cli.add_command(command)
 
 
@@ -116,6 +123,26 @@ def retry() -> None:
 def purge() -> None:
     """Forget what was given up."""
     click.echo(f"{Mail.objects(state=Mail.GIVEN_UP).delete()} forgotten")
+
+
+@movies.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--by", metavar="EMAIL", help="Whose movies they are; without it, nobody's.")
+def import_movies(file: Path, by: str | None) -> None:
+    """Add the movies of FILE, JSON lines or CSV; those that are there already are skipped."""
+    owner_id = str(_user_of(by).id) if by else NOBODY
+    bad = 0
+
+    def complain(number: int, reason: str) -> None:
+        nonlocal bad
+        bad += 1
+        click.echo(f"line {number}: {reason}", err=True)
+
+    with file.open("rb") as lines:
+        length = sum(1 for _ in lines)
+    with click.progressbar(length=length, file=sys.stderr) as bar:
+        added, there = add_from(file, owner_id, complain, bar.update)
+    click.echo(f"{added} added, {there} were there, {bad} bad")
 
 
 @db.command()

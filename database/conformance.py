@@ -10,7 +10,7 @@ from typing import Any
 from mongoengine.connection import get_db
 from pymongo import ReturnDocument
 from pymongo.collection import Collection
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from database.db import DATABASE_ERRORS, ensure_indexes
 from database.models import DOCUMENTS
@@ -79,6 +79,26 @@ def order_and_limit(documents: Documents) -> bool:
     return [document["_id"] for document in found] == [3, 4]
 
 
+def search(documents: Documents) -> bool:
+    """A pattern finds a part of a text, a value an element of a list, in the order of an index."""
+    documents.create_index("name", unique=True)
+    movies = [{"name": name, "genres": ["a", "b"]} for name in ("c (1)", "a (1)", "b", "d (1)")]
+    documents.insert_many(movies)
+    query = {"name": {"$gt": "a", "$regex": r"\ \(1"}, "genres": "b"}
+    found = documents.find(query).sort("name", 1).limit(2)
+    return [document["name"] for document in found] == ["a (1)", "c (1)"]
+
+
+def unordered_insert(documents: Documents) -> bool:
+    """Of many documents those that are there already are skipped, and counted."""
+    documents.create_index("email", unique=True)
+    try:
+        documents.insert_many([{"email": email} for email in "bacb"], ordered=False)
+    except BulkWriteError as error:
+        return bool(error.details["nInserted"] == documents.count_documents({}) - 1 == 2)
+    return False
+
+
 def conditional_delete(documents: Documents) -> bool:
     """A deletion on a condition happens once, and says whether it did."""
     wrong = documents.delete_many({"_id": 1, "version": 9}).deleted_count
@@ -93,6 +113,8 @@ NEEDS: tuple[Callable[[Documents], bool], ...] = (
     nested_condition,
     find_and_modify,
     order_and_limit,
+    search,
+    unordered_insert,
     conditional_delete,
 )
 

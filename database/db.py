@@ -1,15 +1,17 @@
 """The connection to MongoDB, and the indexes the product relies on."""
 
 import atexit
+import secrets
 import threading
 
 from flask import Flask
 from mongoengine import OperationError, connect
+from mongoengine.connection import get_db
 from pymongo.errors import ConfigurationError, PyMongoError
 
 from config import SettingsError
 from database.embedded import EmbeddedDatabase
-from database.models import DOCUMENTS
+from database.models import DOCUMENTS, Movie
 
 DATABASE_NAME = "movie-bag"
 # Milliseconds for one operation, and of it for finding a server; then the answer is a 503.
@@ -17,6 +19,8 @@ TIMEOUTS = {"timeoutMS": 5000, "serverSelectionTimeoutMS": 5000}
 
 # mongoengine wraps some of pymongo's.
 DATABASE_ERRORS = (PyMongoError, OperationError)
+
+GENRE_KEYS, GENRE_INDEX = [("genres", 1), ("name", 1)], "genres_name"
 
 _indexed = threading.Event()
 
@@ -50,4 +54,18 @@ def ensure_indexes() -> None:
     if not _indexed.is_set():
         for document in DOCUMENTS:
             document.ensure_indexes()
+        movies = Movie._get_collection()
+        if GENRE_INDEX not in movies.index_information() and finds_by_array_index():
+            movies.create_index(GENRE_KEYS, name=GENRE_INDEX)
         _indexed.set()
+
+
+def finds_by_array_index() -> bool:
+    """Try whether the server finds what an array holds by an index: the embedded one does not."""
+    documents = get_db()[f"try_{secrets.token_hex(4)}"]
+    try:
+        documents.create_index(GENRE_KEYS)
+        documents.insert_one({"genres": ["Drama", "Crime"], "name": "M"})
+        return documents.find_one({"genres": "Crime"}) is not None
+    finally:
+        documents.drop()

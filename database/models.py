@@ -76,4 +76,27 @@ class Mail(db.Document):
     meta = {"strict": False, "auto_create_index": False, "indexes": [("state", "due_at")]}
 
 
-DOCUMENTS = (User, Mail)
+class Movie(db.Document):
+    """A movie in the bag. `added_by` is its owner's id in hex: so every server can match it.
+
+    database.db makes one more index, on genres and name, where the server can use it.
+    """
+
+    name: str = db.StringField(required=True)
+    name_lower: str = db.StringField(required=True)
+    casts: list[str] = db.ListField(db.StringField())
+    genres: list[str] = db.ListField(db.StringField())
+    added_by: str = db.StringField(required=True)
+
+    meta = {
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"fields": ["name"], "unique": True},
+            ("name", "name_lower"),
+            "added_by",
+        ],
+    }
+
+
+DOCUMENTS = (User, Mail, Movie)

@@ -16,6 +16,7 @@ from resources.auth import (
     Signup,
     Verify,
 )
+from resources.movie import Movies, OneMovie
 from resources.pages import ResetPage, error_page, protect
 from resources.reset_password import ForgotPassword, ResetPassword
 from resources.users import Me, OneUser, Users
@@ -43,6 +44,8 @@ def initialize_routes(app: Flask) -> None:
     api.add_resource(Password, "/api/auth/password")
     api.add_resource(ForgotPassword, "/api/auth/forgot")
     api.add_resource(ResetPassword, "/api/auth/reset")
+    api.add_resource(Movies, "/api/movies")
+    api.add_resource(OneMovie, "/api/movies/<movie_id>")
     api.add_resource(Me, "/api/users/me")
     api.add_resource(Users, "/api/users")
     api.add_resource(OneUser, "/api/users/<user_id>")

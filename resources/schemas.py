@@ -1,5 +1,6 @@
 """What requests look like."""
 
+import base64
 import re
 import unicodedata
 from typing import Any
@@ -25,17 +26,35 @@ class Email(fields.String):
         return str(found.ascii_email)
 
 
-class Name(fields.String):
-    """A person's name: 1 to 100 printable characters, and nothing that a mail shows as a link.
+class Line(fields.String):
+    """A line of printable characters, trimmed."""
+
+    def __init__(self, longest: int, **options: Any) -> None:
+        """Take 1 to longest characters."""
+        super().__init__(**options)
+        self._longest = longest
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
+        line = str(super()._deserialize(value, *args, **options)).strip()
+        if not 1 <= len(line) <= self._longest or not line.isprintable():
+            raise ValidationError(f"Must be a line of 1 to {self._longest} characters.")
+        return line
+
+
+class Name(Line):
+    """A person's name, and nothing that a mail shows as a link.
 
     Mails greet with it, and anyone may sign up with somebody else's address.
     """
 
+    def __init__(self, **options: Any) -> None:
+        """Take 1 to 100 characters."""
+        super().__init__(100, **options)
+
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
-        text = super()._deserialize(value, *args, **options)
-        name = unicodedata.normalize("NFKC", text).strip()
-        if not 1 <= len(name) <= 100 or not name.isprintable() or LINK.search(name):
-            raise ValidationError("Not a name of 1 to 100 characters.")
+        name = unicodedata.normalize("NFKC", super()._deserialize(value, *args, **options))
+        if LINK.search(name):
+            raise ValidationError("Not a name.")
         return name
 
 
@@ -45,6 +64,25 @@ class Role(fields.String):
     def __init__(self, **options: Any) -> None:
         """Take the name of a role."""
         super().__init__(validate=OneOf(ROLES), **options)
+
+
+class Lines(fields.Field[list[str]]):
+    """1 to 100 lines of 1 to 100 characters each."""
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> list[str]:
+        if not isinstance(value, list) or not 1 <= len(value) <= 100:
+            raise ValidationError("Must be a list of 1 to 100 strings.")
+        return [str(Line(100).deserialize(each)) for each in value]
+
+
+class Cursor(fields.String):
+    """The name after which a page begins, made opaque."""
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
+        try:
+            return base64.b64decode(value, b"-_", validate=True).decode()
+        except ValueError:
+            raise ValidationError("Not a cursor.") from None
 
 
 class EmailSchema(Schema):
@@ -123,3 +161,28 @@ class PageSchema(Schema):
 
     limit = fields.Integer(load_default=50, validate=Range(1, 200))
     after = fields.String(validate=Regexp(r"[0-9a-f]{24}\Z", error="Not a cursor."))
+
+
+class MovieSchema(Schema):
+    """A movie."""
+
+    name = Line(200, required=True)
+    casts = Lines(required=True)
+    genres = Lines(required=True)
+
+
+class ChangeMovieSchema(Schema):
+    """What may change of a movie."""
+
+    name = Line(200)
+    casts = Lines()
+    genres = Lines()
+
+
+class MoviePageSchema(Schema):
+    """Which part of the bag."""
+
+    limit = fields.Integer(load_default=50, validate=Range(1, 200))
+    after = Cursor()
+    genre = Line(100)
+    q = Line(200)

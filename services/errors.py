@@ -99,6 +99,34 @@ class LastAdminError(ApiError):
     message = "The last admin can't be deleted or demoted"
 
 
+class MovieAlreadyExistsError(ApiError):
+    """Another movie has that name."""
+
+    status = 400
+    message = "Movie with given name already exists"
+
+
+class MovieNotExistsError(ApiError):
+    """No movie has that id."""
+
+    status = 404
+    message = "Movie with given id doesn't exist"
+
+
+class UpdatingMovieError(ApiError):
+    """Only who added a movie may change it."""
+
+    status = 403
+    message = "Updating movie added by other is forbidden"
+
+
+class DeletingMovieError(ApiError):
+    """Only who added a movie, or an admin, may delete it."""
+
+    status = 403
+    message = "Deleting movie added by other is forbidden"
+
+
 class ServiceUnavailableError(ApiError):
     """The database is away."""
 

@@ -17,7 +17,7 @@ from typing import Any
 from flask import Flask, current_app
 
 from database.db import DATABASE_ERRORS, ensure_indexes
-from database.models import Mail, User
+from database.models import Mail, Movie, User
 from services import mail_service
 from services.mail_service import Connection
 
@@ -28,6 +28,8 @@ POLL_SECONDS = 2.0
 # Longer than a dialogue about one mail (seven answers of MAIL_TIMEOUT at most), so that none is
 # sent twice.
 CLAIM_SECONDS = 85.0
+# The one wish that is for no mail: take out the movies of a user who is gone, named by id.
+FORGET = "forget"
 GIVE_UP_SECONDS = 24 * 3600.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 2.0, 300.0
 STOP_SECONDS = 5.0
@@ -124,6 +126,11 @@ def _update(wish: Mail, **update: Any) -> bool:
 
 def _fulfil(wish: Mail, connection: Connection) -> None:
     """Send the mail; nobody has the address: forget the wish. Raises whatever went wrong."""
+    if wish.kind == FORGET:
+        if User.objects(id=wish.email).first() is None:
+            Movie.objects(added_by=wish.email).delete()
+        wish.delete()
+        return
     user = User.objects(email=wish.email).exclude("sessions").first()
     if user is not None:
         if connection.open() and not _update(wish, set__due_at=time.time() + CLAIM_SECONDS):

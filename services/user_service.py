@@ -2,8 +2,8 @@
 
 from bson import ObjectId
 
-from database.models import ADMIN, USER, Mail, User
-from services import audit, password_service
+from database.models import ADMIN, USER, Mail, Movie, User
+from services import audit, outbox, password_service
 from services.errors import BadTokenError, ForbiddenError, LastAdminError, UserNotExistsError
 
 
@@ -80,6 +80,7 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
 
     The account goes whole. Should the process die then, the outbox finds nobody for the wishes
     that are left, and forgets them; what it gave up it would not look at again: that goes before.
+    The movies it takes out by a wish of its own, together with one that was just being added.
     Raises SchemaValidationError, LastAdminError, UserNotExistsError when another was faster, or
     BadTokenError when password or role was changed meanwhile.
     """
@@ -89,9 +90,12 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
         checked = {"password_version": user.password_version}
     set_role(user, USER)
     Mail.objects(email=user.email, state=Mail.GIVEN_UP).delete()
+    rest = outbox.put(outbox.FORGET, str(user.id))
     if not User.objects(id=user.id, role=USER, **checked).delete():
+        rest.delete()
         User.objects(id=user.id).update_one(set__role=user.role)
         _existing(user.id)
         raise BadTokenError
+    Movie.objects(added_by=str(user.id)).delete()
     Mail.objects(email=user.email).delete()
     audit.record("deleted", user_id=user.id)

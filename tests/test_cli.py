@@ -218,7 +218,7 @@ def test_a_secret_is_another_each_time_and_fit_for_production(shell):
 
 def test_db_check_finds_all_there_and_leaves_nothing_behind(shell):
     assert said(shell("db", "check")) == "All is there."
-    assert set(User._get_db().list_collection_names()) <= {"user", "mail"}
+    assert set(User._get_db().list_collection_names()) <= {"user", "mail", "movie"}
 
 
 def test_db_check_names_what_is_missing(app, monkeypatch):

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 
 from tests.servers import HOME, environment
 
@@ -10,11 +11,17 @@ README = (HOME / "README.md").read_text()
 
 def test_the_walk_in_the_readme_works_as_written(run, tmp_path):
     server = run(MONGODB_URI=None, DATA_DIR=tmp_path / "data", BCRYPT_LOG_ROUNDS=None)
-    walk = "\n".join(re.findall(r"^```sh\n(API=.*?|curl.*?|RESET_.*?)^```", README, re.S | re.M))
+    walk = "\n".join(re.findall(r"^```sh\n((?!make).*?)^```", README, re.S | re.M))
+    for written, here in {
+        "http://127.0.0.1:5000": server.url,
+        "data/email.log": f"{server.data_dir}/email.log",
+        ".venv/bin/flask": f"{sys.executable} -m flask",
+    }.items():
+        walk = walk.replace(written, here)
     answers = subprocess.run(
-        ["bash", "-eu", "-c", walk.replace("http://127.0.0.1:5000", server.url)],
-        cwd=tmp_path,
-        env=environment(),
+        ["bash", "-eu", "-c", walk],
+        cwd=HOME,
+        env=environment(DATA_DIR=server.data_dir),
         capture_output=True,
         text=True,
         timeout=60,
@@ -23,15 +30,19 @@ def test_the_walk_in_the_readme_works_as_written(run, tmp_path):
     steps = [
         '"id": "',
         '"message": "Token is valid"',
+        "100 added, 0 were there, 0 bad",
+        '"genres": ["Western"',
+        '{"id": "',
         "a reset link is on its way",
         "Hello Ada,",
         '"message": "Password has been reset"',
         '"error": "BadTokenError"',
         '"refresh_token": "',
     ]
-    places = [answers.find(step) for step in steps]
-    assert -1 not in places, answers
-    assert places == sorted(places)
+    place = 0
+    for step in steps:
+        place = answers.find(step, place)
+        assert place >= 0, (step, answers)
 
 
 def test_every_route_is_in_the_readme(app):

@@ -1,0 +1,62 @@
+"""The bag of movies, in MongoDB's extended JSON as the tutorial has it."""
+
+import base64
+from typing import Any
+from urllib.parse import urlencode
+
+from flask_restful import Resource
+
+from database.models import User
+from resources.request import accepts, protected
+from resources.schemas import ChangeMovieSchema, MoviePageSchema, MovieSchema
+from services import movie_service
+from services.token_service import Claims
+
+
+def shown(movie: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored movie as answers show it."""
+    facts = {name: movie[name] for name in ("name", "casts", "genres")}
+    return {"_id": {"$oid": str(movie["_id"])}, **facts, "added_by": {"$oid": movie["added_by"]}}
+
+
+class Movies(Resource):
+    """Every movie."""
+
+    @accepts(query=MoviePageSchema)
+    def get(self, **page: Any) -> tuple[Any, int, dict[str, str]]:
+        """List movies by name, of a genre or with a word in the name; `Link` leads on."""
+        movies, last = movie_service.page(**page)
+        headers = {}
+        if last is not None:
+            cursor = base64.urlsafe_b64encode(last.encode()).decode()
+            headers["Link"] = f'</api/movies?{urlencode({**page, "after": cursor})}>; rel="next"'
+        return [shown(movie) for movie in movies], 200, headers
+
+    @protected
+    @accepts(MovieSchema)
+    def post(self, user: User, claims: Claims, **fields: Any) -> dict[str, str]:
+        """Add a movie."""
+        return {"id": str(movie_service.add(user, **fields).id)}
+
+
+class OneMovie(Resource):
+    """One movie."""
+
+    @accepts()
+    def get(self, movie_id: str) -> dict[str, Any]:
+        """Show the movie."""
+        return shown(movie_service.find(movie_id).to_mongo())
+
+    @protected
+    @accepts(ChangeMovieSchema)
+    def put(self, user: User, claims: Claims, movie_id: str, **fields: Any) -> dict[str, str]:
+        """Change the movie, for who added it."""
+        movie_service.change(user, movie_id, **fields)
+        return {"message": "Movie has been updated"}
+
+    @protected
+    @accepts()
+    def delete(self, user: User, claims: Claims, movie_id: str) -> dict[str, str]:
+        """Delete the movie, for who added it and for admins."""
+        movie_service.delete(user, movie_id)
+        return {"message": "Movie has been deleted"}

@@ -1,0 +1,104 @@
+"""The bag of movies."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import NotUniqueError
+from pymongo.errors import BulkWriteError
+
+from database.db import ensure_indexes
+from database.models import Movie, User
+from services.errors import (
+    DeletingMovieError,
+    MovieAlreadyExistsError,
+    MovieNotExistsError,
+    UpdatingMovieError,
+)
+
+DUPLICATE_KEY = 11000
+
+
+def page(
+    limit: int, after: str | None = None, genre: str | None = None, q: str | None = None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return limit movies in the order of their names, as stored, and the last name if more follow.
+
+    After that name the next page begins: as cheap to find as any other place in the index. `q`
+    is matched literally, in any case.
+    """
+    query: dict[str, Any] = {"name": {"$gt": after}} if after else {}
+    if genre:
+        query["genres"] = genre
+    if q:
+        query["name_lower"] = {"$regex": re.escape(q.lower())}
+    some = list(Movie.objects(__raw__=query).order_by("name").limit(limit + 1).as_pymongo())
+    return some[:limit], some[limit - 1]["name"] if len(some) > limit else None
+
+
+def find(movie_id: str) -> Movie:
+    """Return the movie with that id; raises MovieNotExistsError."""
+    movie: Movie | None = ObjectId.is_valid(movie_id) and Movie.objects(id=movie_id).first() or None
+    if movie is None:
+        raise MovieNotExistsError
+    return movie
+
+
+def add(user: User, name: str, casts: list[str], genres: list[str]) -> Movie:
+    """Put a movie into the bag; raises MovieAlreadyExistsError."""
+    ensure_indexes()
+    movie = Movie(**_document(str(user.id), name, casts, genres))
+    try:
+        movie.save(force_insert=True)
+    except NotUniqueError:
+        raise MovieAlreadyExistsError from None
+    return movie
+
+
+def change(user: User, movie_id: str, **fields: Any) -> None:
+    """Change name, casts or genres of a movie that user added.
+
+    Raises MovieNotExistsError, UpdatingMovieError, MovieAlreadyExistsError.
+    """
+    movie = find(movie_id)
+    if movie.added_by != str(user.id):
+        raise UpdatingMovieError
+    if "name" in fields:
+        fields["name_lower"] = fields["name"].lower()
+    try:
+        if fields and not Movie.objects(id=movie.id).update_one(__raw__={"$set": fields}):
+            raise MovieNotExistsError
+    except NotUniqueError:
+        raise MovieAlreadyExistsError from None
+
+
+def delete(user: User, movie_id: str) -> None:
+    """Take a movie out of the bag that user added, or any for an admin.
+
+    Raises MovieNotExistsError, DeletingMovieError.
+    """
+    movie = find(movie_id)
+    if movie.added_by != str(user.id) and not user.is_admin:
+        raise DeletingMovieError
+    movie.delete()
+
+
+def add_many(owner_id: str, movies: Iterable[dict[str, Any]]) -> int:
+    """Put movies into the bag that it does not hold yet; return how many those were."""
+    ensure_indexes()
+    documents = [_document(owner_id, **movie) for movie in movies]
+    if not documents:
+        return 0
+    try:
+        inserted = Movie._get_collection().insert_many(documents, ordered=False).inserted_ids
+    except BulkWriteError as error:
+        if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
+            raise
+        return int(error.details["nInserted"])
+    return len(inserted)
+
+
+def _document(owner_id: str, name: str, casts: list[str], genres: list[str]) -> dict[str, Any]:
+    facts = {"name": name, "name_lower": name.lower(), "casts": casts, "genres": genres}
+    return {**facts, "added_by": owner_id}
