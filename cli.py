@@ -130,6 +130,8 @@ def purge() -> None:
 @click.option("--by", metavar="EMAIL", help="Whose movies they are; without it, nobody's.")
 def import_movies(file: Path, by: str | None) -> None:
     """Add the movies of FILE, JSON lines or CSV; those that are there already are skipped."""
+    if not file.is_file():
+        raise click.BadParameter("Must be a file that can be read twice.")
     owner_id = str(_user_of(by).id) if by else NOBODY
     bad = 0
 
@@ -140,7 +142,10 @@ def import_movies(file: Path, by: str | None) -> None:
 
     with file.open("rb") as lines:
         length = sum(1 for _ in lines)
-    with click.progressbar(length=length, file=sys.stderr) as bar:
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(
+        length=length, file=sys.stderr, hidden=hidden, update_min_steps=100
+    ) as bar:
         added, there = add_from(file, owner_id, complain, bar.update)
     click.echo(f"{added} added, {there} were there, {bad} bad")
 

@@ -12,7 +12,7 @@ from resources.schemas import MovieSchema
 from services import movie_service
 from services.errors import SchemaValidationError
 
-BATCH = 1000
+BATCH = 500
 
 Row = dict[str, Any]
 
@@ -30,10 +30,17 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
 def read_csv(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield the number of each row's last line and its fields, lists split at `|`."""
     with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
+        reader = csv.DictReader(file, restkey="more columns")
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error:
+                yield reader.line_num + 1, None
+                continue
             lists = {key: row[key].split("|") for key in ("casts", "genres") if row.get(key)}
-            yield reader.line_num, {key: text for key, text in row.items() if key} | lists
+            yield reader.line_num, row | lists
 
 
 def add_from(
@@ -45,19 +52,23 @@ def add_from(
     was read is told to read, in lines. Run again, it goes on where it was interrupted.
     """
     added = there = 0
-    rows = read_csv(path) if path.suffix == ".csv" else read_json_lines(path)
-    while batch := list(islice(rows, BATCH)):
-        movies = [movie for row in batch if (movie := _movie(*row, complain))]
-        new = movie_service.add_many(owner_id, movies)
-        added, there = added + new, there + len(movies) - new
-        read(len(batch))
+    movies = _movies(path, complain, read)
+    while batch := list(islice(movies, BATCH)):
+        new = movie_service.add_many(owner_id, batch)
+        added, there = added + new, there + len(batch) - new
     return added, there
 
 
-def _movie(number: int, row: Any, complain: Callable[[int, str], None]) -> Row | None:
-    try:
-        return load(MovieSchema(), row)
-    except SchemaValidationError as error:
-        reasons = [f"{field}: {' '.join(why)}" for field, why in (error.errors or {}).items()]
-        complain(number, "; ".join(reasons))
-        return None
+def _movies(
+    path: Path, complain: Callable[[int, str], None], read: Callable[[int], None]
+) -> Iterator[Row]:
+    for number, row in read_csv(path) if path.suffix.lower() == ".csv" else read_json_lines(path):
+        read(1)
+        if row is None:
+            complain(number, "It can't be read.")
+            continue
+        try:
+            yield load(MovieSchema(), row)
+        except SchemaValidationError as error:
+            reasons = [f"{field}: {' '.join(why)}" for field, why in (error.errors or {}).items()]
+            complain(number, "; ".join(reasons))

@@ -20,7 +20,7 @@ TIMEOUTS = {"timeoutMS": 5000, "serverSelectionTimeoutMS": 5000}
 # mongoengine wraps some of pymongo's.
 DATABASE_ERRORS = (PyMongoError, OperationError)
 
-GENRE_KEYS, GENRE_INDEX = [("genres", 1), ("name", 1)], "genres_name"
+GENRE_KEYS, GENRE_INDEX = [("genres", 1), ("key", 1)], "genres_key"
 
 _indexed = threading.Event()
 
@@ -65,7 +65,7 @@ def finds_by_array_index() -> bool:
     documents = get_db()[f"try_{secrets.token_hex(4)}"]
     try:
         documents.create_index(GENRE_KEYS)
-        documents.insert_one({"genres": ["Drama", "Crime"], "name": "M"})
+        documents.insert_one({"genres": ["Drama", "Crime"], "key": "=M"})
         return documents.find_one({"genres": "Crime"}) is not None
     finally:
         documents.drop()

@@ -79,11 +79,14 @@ class Mail(db.Document):
 class Movie(db.Document):
     """A movie in the bag. `added_by` is its owner's id in hex: so every server can match it.
 
-    database.db makes one more index, on genres and name, where the server can use it.
+    `key` is the name behind a letter, for the embedded database takes a text that begins like
+    2012-05-05 for a date when it compares; `folded` is the name in no case, to search in.
+    database.db makes one more index, on genres and key, where the server can use it.
     """
 
     name: str = db.StringField(required=True)
-    name_lower: str = db.StringField(required=True)
+    key: str = db.StringField(required=True)
+    folded: str = db.StringField(required=True)
     casts: list[str] = db.ListField(db.StringField())
     genres: list[str] = db.ListField(db.StringField())
     added_by: str = db.StringField(required=True)
@@ -92,8 +95,8 @@ class Movie(db.Document):
         "strict": False,
         "auto_create_index": False,
         "indexes": [
-            {"fields": ["name"], "unique": True},
-            ("name", "name_lower"),
+            {"fields": ["key"], "unique": True},
+            ("key", "folded"),
             "added_by",
         ],
     }

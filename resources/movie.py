@@ -15,7 +15,7 @@ from services.token_service import Claims
 
 def shown(movie: dict[str, Any]) -> dict[str, Any]:
     """Return a stored movie as answers show it."""
-    facts = {name: movie[name] for name in ("name", "casts", "genres")}
+    facts = {"name": movie["name"], "casts": movie["casts"], "genres": movie["genres"]}
     return {"_id": {"$oid": str(movie["_id"])}, **facts, "added_by": {"$oid": movie["added_by"]}}
 
 

@@ -11,6 +11,8 @@ from marshmallow.validate import OneOf, Range, Regexp
 
 from database.models import ROLES
 
+# Control characters, halves of surrogate pairs, and what breaks a line.
+NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
 LINK = re.compile(r"[<>/:@]|\.\w{2}")
 
 
@@ -27,7 +29,7 @@ class Email(fields.String):
 
 
 class Line(fields.String):
-    """A line of printable characters, trimmed."""
+    """A line of text, trimmed."""
 
     def __init__(self, longest: int, **options: Any) -> None:
         """Take 1 to longest characters."""
@@ -36,7 +38,8 @@ class Line(fields.String):
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
         line = str(super()._deserialize(value, *args, **options)).strip()
-        if not 1 <= len(line) <= self._longest or not line.isprintable():
+        unfit = any(unicodedata.category(character) in NOT_IN_A_LINE for character in line)
+        if unfit or not 1 <= len(line) <= self._longest:
             raise ValidationError(f"Must be a line of 1 to {self._longest} characters.")
         return line
 
@@ -53,7 +56,7 @@ class Name(Line):
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
         name = unicodedata.normalize("NFKC", super()._deserialize(value, *args, **options))
-        if LINK.search(name):
+        if LINK.search(name) or not name.isprintable():
             raise ValidationError("Not a name.")
         return name
 

@@ -11,6 +11,7 @@ from pymongo.errors import BulkWriteError
 from database.db import ensure_indexes
 from database.models import Movie, User
 from services.errors import (
+    BadTokenError,
     DeletingMovieError,
     MovieAlreadyExistsError,
     MovieNotExistsError,
@@ -28,12 +29,12 @@ def page(
     After that name the next page begins: as cheap to find as any other place in the index. `q`
     is matched literally, in any case.
     """
-    query: dict[str, Any] = {"name": {"$gt": after}} if after else {}
+    query: dict[str, Any] = {"key": {"$gt": _key(after)}} if after else {}
     if genre:
-        query["genres"] = genre
+        query["genres"] = {"$all": [genre]}
     if q:
-        query["name_lower"] = {"$regex": re.escape(q.lower())}
-    some = list(Movie.objects(__raw__=query).order_by("name").limit(limit + 1).as_pymongo())
+        query["folded"] = {"$regex": re.escape(q.casefold())}
+    some = list(Movie.objects(__raw__=query).order_by("key").limit(limit + 1).as_pymongo())
     return some[:limit], some[limit - 1]["name"] if len(some) > limit else None
 
 
@@ -46,13 +47,16 @@ def find(movie_id: str) -> Movie:
 
 
 def add(user: User, name: str, casts: list[str], genres: list[str]) -> Movie:
-    """Put a movie into the bag; raises MovieAlreadyExistsError."""
+    """Put a movie into the bag; raises MovieAlreadyExistsError, BadTokenError if user has gone."""
     ensure_indexes()
     movie = Movie(**_document(str(user.id), name, casts, genres))
     try:
         movie.save(force_insert=True)
     except NotUniqueError:
         raise MovieAlreadyExistsError from None
+    if User.objects(id=user.id).only("id").first() is None:
+        movie.delete()
+        raise BadTokenError
     return movie
 
 
@@ -65,7 +69,7 @@ def change(user: User, movie_id: str, **fields: Any) -> None:
     if movie.added_by != str(user.id):
         raise UpdatingMovieError
     if "name" in fields:
-        fields["name_lower"] = fields["name"].lower()
+        fields |= _forms(fields["name"])
     try:
         if fields and not Movie.objects(id=movie.id).update_one(__raw__={"$set": fields}):
             raise MovieNotExistsError
@@ -100,5 +104,12 @@ def add_many(owner_id: str, movies: Iterable[dict[str, Any]]) -> int:
 
 
 def _document(owner_id: str, name: str, casts: list[str], genres: list[str]) -> dict[str, Any]:
-    facts = {"name": name, "name_lower": name.lower(), "casts": casts, "genres": genres}
-    return {**facts, "added_by": owner_id}
+    return {**_forms(name), "casts": casts, "genres": genres, "added_by": owner_id}
+
+
+def _forms(name: str) -> dict[str, str]:
+    return {"name": name, "key": _key(name), "folded": name.casefold()}
+
+
+def _key(name: str) -> str:
+    return f"={name}"

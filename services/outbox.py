@@ -127,15 +127,22 @@ def _update(wish: Mail, **update: Any) -> bool:
 def _fulfil(wish: Mail, connection: Connection) -> None:
     """Send the mail; nobody has the address: forget the wish. Raises whatever went wrong."""
     if wish.kind == FORGET:
-        if User.objects(id=wish.email).first() is None:
-            Movie.objects(added_by=wish.email).delete()
-        wish.delete()
+        _forget(wish)
         return
     user = User.objects(email=wish.email).exclude("sessions").first()
     if user is not None:
         if connection.open() and not _update(wish, set__due_at=time.time() + CLAIM_SECONDS):
             return
         connection.deliver(mail_service.compose(wish, user))
+    wish.delete()
+
+
+def _forget(wish: Mail) -> None:
+    """Take out the movies of a user who is gone; look again later while the deletion may last."""
+    if User.objects(id=wish.email).only("id").first() is None:
+        Movie.objects(added_by=wish.email).delete()
+    elif time.time() - wish.created_at < CLAIM_SECONDS:
+        return
     wish.delete()
 
 

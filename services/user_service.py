@@ -93,7 +93,8 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
     rest = outbox.put(outbox.FORGET, str(user.id))
     if not User.objects(id=user.id, role=USER, **checked).delete():
         rest.delete()
-        User.objects(id=user.id).update_one(set__role=user.role)
+        if user.is_admin:
+            User.objects(id=user.id).update_one(set__role=ADMIN)
         _existing(user.id)
         raise BadTokenError
     Movie.objects(added_by=str(user.id)).delete()

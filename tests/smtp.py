@@ -20,6 +20,7 @@ class Mailbox:
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.connections = 0
+        self.transports: list[asyncio.Transport] = []
         self.seconds_a_mail = 0.0
         self.reply: Callable[[str], str] = lambda recipient: "250 OK"
         self._changed = threading.Condition()
@@ -28,6 +29,7 @@ class Mailbox:
         self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
         self.connections += 1
+        self.transports.append(server.transport)
         session.host_name = hostname
         return responses
 
@@ -59,15 +61,23 @@ class Mailbox:
 
 
 @contextmanager
-def smtp_server(mailbox: Mailbox, port: int = 0) -> Iterator[int]:
+def smtp_server(mailbox: Mailbox, port: int = 0, **options: Any) -> Iterator[int]:
     """Serve mailbox on loopback; yield the port."""
     port = port or free_port()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port, **options)
     controller.start()
     try:
         yield port
     finally:
+        asyncio.run_coroutine_threadsafe(_hang_up(mailbox), controller.loop).result()
         controller.stop()
+
+
+async def _hang_up(mailbox: Mailbox) -> None:
+    """Close what aiosmtpd leaves open when it stops."""
+    for transport in mailbox.transports:
+        transport.abort()
+    await asyncio.sleep(0.01)
 
 
 @contextmanager

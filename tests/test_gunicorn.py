@@ -20,15 +20,14 @@ CHUNKED = START + "Content-Type: application/json\r\nTransfer-Encoding: chunked\
 BODY = b'{"email": "ada@example.com"}'
 
 
-@pytest.fixture
-def gunicorn(database, documents, smtp, tmp_path):
+@pytest.fixture(scope="module")
+def gunicorn(database, tmp_path_factory):
     """Return a function that serves with these options and returns port and process."""
     started = []
 
-    def serve(*options):
+    def serve(*options, **settings):
         port = free_port()
-        settings = {"MONGODB_URI": database, "DATA_DIR": tmp_path / "data"}
-        settings |= {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": smtp}
+        settings |= {"MONGODB_URI": database, "DATA_DIR": tmp_path_factory.mktemp("data")}
         process = subprocess.Popen(
             [*GUNICORN, "--bind", f"127.0.0.1:{port}", *options, "app:create_app()"],
             cwd=HOME,
@@ -48,6 +47,12 @@ def gunicorn(database, documents, smtp, tmp_path):
         process.communicate()
 
 
+@pytest.fixture(scope="module")
+def served(gunicorn):
+    """Return the port of a server that all tests of the module may use."""
+    return gunicorn()[0]
+
+
 def chunk(data):
     return b"%x\r\n%s\r\n" % (len(data), data)
 
@@ -59,9 +64,11 @@ def status_of(port, request):
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
-def test_its_workers_send_mails_each_with_a_thread_of_its_own(gunicorn, mailbox, options):
+def test_its_workers_send_mails_each_with_a_thread_of_its_own(
+    documents, gunicorn, mailbox, smtp, options
+):
     wish_for(addresses(1))
-    port, process = gunicorn(*options)
+    port, process = gunicorn(*options, MAIL_SERVER="127.0.0.1", MAIL_PORT=smtp)
     mailbox.wait_for(1)  # what was left is sent before the first request
     url = f"http://127.0.0.1:{port}/api/auth/forgot"
     for _ in range(8):
@@ -87,19 +94,17 @@ def test_its_workers_send_mails_each_with_a_thread_of_its_own(gunicorn, mailbox,
     ],
     ids=["whole", "64 KiB", "64 KiB and 1", "far more", "no number", "negative", "unended"],
 )
-def test_a_body_in_chunks_is_read_whole_or_refused(gunicorn, body, status):
-    port, _ = gunicorn()
-    assert status_of(port, CHUNKED.encode() + body) == status
+def test_a_body_in_chunks_is_read_whole_or_refused(documents, served, body, status):
+    assert status_of(served, CHUNKED.encode() + body) == status
 
 
-def test_a_body_that_dawdles_does_not_outlive_its_token(gunicorn):
-    port, _ = gunicorn()
-    url = f"http://127.0.0.1:{port}/api"
+def test_a_body_that_dawdles_does_not_outlive_its_token(documents, served):
+    url = f"http://127.0.0.1:{served}/api"
     requests.post(f"{url}/auth/signup", json=ADA, timeout=20)
     User.objects.update(set__role="admin")
     token = requests.post(f"{url}/auth/login", json=ADA, timeout=20).json()["token"]
     body = json.dumps({"email": "eve@example.com", "password": ADA["password"]}).encode()
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", served), timeout=20) as connection:
         head = f"POST /api/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body[:5])

@@ -8,7 +8,6 @@ import time
 
 import pytest
 import requests
-from aiosmtpd.controller import Controller
 
 from config import SettingsSchema
 from database.models import Mail, User
@@ -222,29 +221,25 @@ def test_without_a_mail_server_development_appends_mails_to_email_log(run, tmp_p
     assert server.data_dir.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # aiosmtpd's socket
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "self-signed"])
 def test_starttls_takes_only_a_certificate_that_it_can_check(
     make_app, http, mailbox, monkeypatch, trusted
 ):
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(CERTIFICATE)
-    controller = Controller(
-        mailbox, hostname="127.0.0.1", port=free_port(), tls_context=tls, require_starttls=True
-    )
-    controller.start()
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-    http.app = make_app(MAIL_PORT=controller.port, MAIL_USE_TLS=True)
-    http.sign_up()
-    http.forgot()
-    if trusted:
-        mailbox.wait_for(1)
-    else:
-        wish = wait_until(lambda: Mail.objects(last_error__exists=True).first())
-        assert "CERTIFICATE_VERIFY_FAILED" in wish.last_error
-        assert mailbox.mails == []
-    controller.stop()
+    with smtp_server(mailbox, tls_context=tls, require_starttls=True) as port:
+        http.app = make_app(MAIL_PORT=port, MAIL_USE_TLS=True)
+        http.sign_up()
+        http.forgot()
+        if trusted:
+            mailbox.wait_for(1)
+        else:
+            wish = wait_until(lambda: Mail.objects(last_error__exists=True).first())
+            assert "CERTIFICATE_VERIFY_FAILED" in wish.last_error
+            assert mailbox.mails == []
+        http.app.extensions["outbox"].stop()
 
 
 def test_a_defect_of_ours_puts_off_that_wish_only_and_is_logged(app, mailbox, caplog):

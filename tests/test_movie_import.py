@@ -77,14 +77,19 @@ def test_each_bad_line_is_named_with_its_reason_and_the_rest_is_added(import_fil
 
 
 def test_csv_has_a_row_a_movie_and_bars_between_casts(import_file, tmp_path):
-    path = tmp_path / "movies.csv"
+    path = tmp_path / "movies.CSV"
     path.write_bytes(
         'name,casts,genres\n"Good, Bad",A|B,Drama\nNo genres,A,\n\xff,A,B\n'.encode("latin-1")
+        + b"More,A,B,C,D\n"
+        + b"x" * 140_000
+        + b",A,B\n"
         + "Amélie,Audrey Tautou,Comedy|Romance\n".encode()
     )
     ended = import_file(path)
-    assert ended.stdout == "2 added, 0 were there, 2 bad\n"
-    assert re.findall(r"^line (\d): (\w+)", ended.stderr, re.M) == [("3", "genres"), ("4", "name")]
+    assert ended.stdout == "2 added, 0 were there, 4 bad\n"
+    assert re.findall(r"^line (\d): (\w+)", ended.stderr, re.M) == [
+        *(("3", "genres"), ("4", "name"), ("5", "more"), ("6", "It"))
+    ]
     movie = Movie.objects.get(name="Amélie")
     assert (movie.casts, movie.genres) == (["Audrey Tautou"], ["Comedy", "Romance"])
     assert Movie.objects.get(name="Good, Bad").casts == ["A", "B"]

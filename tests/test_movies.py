@@ -4,7 +4,7 @@ import pytest
 from bson import ObjectId
 
 from database.models import Mail, Movie, User
-from services import outbox, user_service
+from services import movie_service, outbox, user_service
 from tests.conftest import ADA, at_once, wait_until
 from tests.test_bad_input import refused
 
@@ -228,9 +228,48 @@ def test_movies_of_a_user_whose_deletion_died_halfway_go_too(app, api, eve, heat
     assert names(api) == ["Eve's"]
 
 
-def test_a_wish_to_forget_a_user_who_stayed_forgets_nothing(app, api, heat):
+def test_a_wish_to_forget_a_user_who_stayed_forgets_nothing(app, api, heat, clock):
     with app.app_context():
         outbox.put(outbox.FORGET, str(User.objects.get().id))
+    for _ in range(2):
+        assert Mail.objects.first() is not None
+        clock.shift(outbox.CLAIM_SECONDS + 1)
+        app.extensions["outbox"].wake()
     wait_until(lambda: Mail.objects.first() is None)
     assert names(api) == ["Heat"]
-    assert Movie.objects.get().name == "Heat"
+
+
+def test_a_movie_that_is_added_while_its_owner_is_deleted_goes_too(app, api, ada, monkeypatch):
+    document = movie_service._document
+
+    def slow(*fields):
+        User.objects.delete()
+        return document(*fields)
+
+    monkeypatch.setattr(movie_service, "_document", slow)
+    refused(add(api, ada), 401, "BadTokenError")
+    assert Movie.objects.first() is None
+
+
+@pytest.mark.parametrize("limit", [1, 2, 50])
+def test_names_and_genres_that_look_like_dates_are_like_any_other(api, ada, limit):
+    wanted = ["1917", "2001-01-01T00:00:00Z", "2012-05-05", "2012-05-05 the film", "300", "true"]
+    for name in wanted:
+        add(api, ada, name=name, genres=["2012-05-05"])
+    assert [name for page in walk(api, f"/api/movies?limit={limit}") for name in page] == wanted
+    assert names(api, "?genre=2012-05-05") == wanted
+    refused(add(api, ada, name="2012-05-05"), 400, "MovieAlreadyExistsError")
+
+
+@pytest.mark.parametrize(
+    "name", ["می\u200cخواهم", "男は\u3000つらいよ", "Amélie\u00a0!", "👩\u200d🚀"]
+)
+def test_titles_of_every_script_are_accepted_and_found(api, ada, name):
+    assert add(api, ada, name=name).status_code == 200
+    assert names(api, f"?q={name[1:]}") == [name]
+
+
+@pytest.mark.parametrize(("name", "q"), [("ΟΔΥΣΣΕΙΑ", "ΟΔΥΣ"), ("Straße", "STRASSE")])
+def test_any_case_is_any_case_in_every_script(api, ada, name, q):
+    add(api, ada, name=name)
+    assert names(api, f"?q={q}") == [name]
