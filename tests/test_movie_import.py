@@ -113,6 +113,21 @@ def test_an_import_that_was_interrupted_goes_on_without_doubles(import_file, tmp
     assert Movie.objects.count() == 2500
 
 
+def test_on_a_terminal_a_bar_shows_the_progress(database, documents, tmp_path):
+    terminal, end = os.openpty()
+    settings = {"MONGODB_URI": database, "DATA_DIR": tmp_path / "data"}
+    command = [*FLASK, "movies", "import", str(SAMPLE)]
+    with subprocess.Popen(
+        command, cwd=HOME, env=environment(**settings), stdout=subprocess.PIPE, stderr=end
+    ) as process:
+        os.close(end)
+        assert process.stdout.read() == b"100 added, 0 were there, 0 bad\n"
+    shown = os.read(terminal, 10_000).decode()
+    os.close(terminal)
+    assert "[####################################]" in shown
+    assert "100%" in shown
+
+
 @pytest.mark.slow
 def test_a_hundred_thousand_movies_are_added_in_a_minute_and_paged_at_one_cost(run, tmp_path):
     genres = ["Action", "Drama", "Comedy", "Crime", "Horror", "War", "Western", "Romance"]
