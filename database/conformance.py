@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from database.db import DATABASE_ERRORS, ensure_indexes
-from database.models import DOCUMENTS
+from database.models import DOCUMENTS, exactly
 
 Documents = Collection[dict[str, Any]]
 USER = {"_id": 1, "email": "a", "version": 0, "sessions": {"s": {"generation": 0}, "t": {}}}
@@ -51,7 +51,7 @@ def nested_update(documents: Documents) -> bool:
 
 def nested_condition(documents: Documents) -> bool:
     """A nested field is a condition, of which the answer need not show the document."""
-    found = documents.find_one(AT_0, {"sessions": 0})
+    found = documents.find_one({**AT_0, "email": exactly("a")}, {"sessions": 0})
     other = documents.find_one({**AT_0, "sessions.s.generation": 1})
     return found == {"_id": 1, "email": "a", "version": 0} and other is None
 
@@ -84,7 +84,7 @@ def search(documents: Documents) -> bool:
     documents.create_index("name", unique=True)
     movies = [{"name": name, "genres": ["a", "b"]} for name in ("c (1)", "a (1)", "b", "d (1)")]
     documents.insert_many(movies)
-    query = {"name": {"$gt": "a", "$regex": r"\ \(1"}, "genres": "b"}
+    query = {"name": {"$gt": "a", "$regex": r"\ \(1"}, "genres": exactly("b")}
     found = documents.find(query).sort("name", 1).limit(2)
     return [document["name"] for document in found] == ["a (1)", "c (1)"]
 

@@ -5,8 +5,18 @@ embedded database as a string.
 """
 
 import time
+from typing import Any
 
 import mongoengine as db
+
+
+def exactly(text: str) -> dict[str, Any]:
+    """Return the condition that a field is, or its list holds, a text that somebody chose.
+
+    Compared in any other way, the embedded database takes 2012-05-05@example.com for a date.
+    """
+    return {"$all": [text]}
+
 
 ROLES = USER, ADMIN = "user", "admin"
 
@@ -79,8 +89,8 @@ class Mail(db.Document):
 class Movie(db.Document):
     """A movie in the bag. `added_by` is its owner's id in hex: so every server can match it.
 
-    `key` is the name behind a letter, for the embedded database takes a text that begins like
-    2012-05-05 for a date when it compares; `folded` is the name in no case, to search in.
+    `key` is the name behind a sign that keeps it a text in every comparison (see exactly);
+    `folded` is the name in no case, to search in.
     database.db makes one more index, on genres and key, where the server can use it.
     """
 

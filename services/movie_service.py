@@ -9,7 +9,7 @@ from mongoengine import NotUniqueError
 from pymongo.errors import BulkWriteError
 
 from database.db import ensure_indexes
-from database.models import Movie, User
+from database.models import Movie, User, exactly
 from services.errors import (
     BadTokenError,
     DeletingMovieError,
@@ -31,7 +31,7 @@ def page(
     """
     query: dict[str, Any] = {"key": {"$gt": _key(after)}} if after else {}
     if genre:
-        query["genres"] = {"$all": [genre]}
+        query["genres"] = exactly(genre)
     if q:
         query["folded"] = {"$regex": re.escape(q.casefold())}
     some = list(Movie.objects(__raw__=query).order_by("key").limit(limit + 1).as_pymongo())

@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from database.models import ADMIN, USER, Mail, Movie, User
+from database.models import ADMIN, USER, Mail, Movie, User, exactly
 from services import audit, outbox, password_service
 from services.errors import BadTokenError, ForbiddenError, LastAdminError, UserNotExistsError
 
@@ -19,7 +19,8 @@ def find(actor: User, user_id: str) -> User:
 
 def of(email: str) -> User:
     """Return the user with that address; raises UserNotExistsError."""
-    user: User | None = User.objects(email=email).exclude("sessions").first()
+    query = {"email": exactly(email)}
+    user: User | None = User.objects(__raw__=query).exclude("sessions").first()
     if user is None:
         raise UserNotExistsError("User with given email address doesn't exist")
     return user
@@ -89,7 +90,8 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
         password_service.check_current(user, current_password)
         checked = {"password_version": user.password_version}
     set_role(user, USER)
-    Mail.objects(email=user.email, state=Mail.GIVEN_UP).delete()
+    wishes = {"email": exactly(user.email)}
+    Mail.objects(__raw__={**wishes, "state": Mail.GIVEN_UP}).delete()
     rest = outbox.put(outbox.FORGET, str(user.id))
     if not User.objects(id=user.id, role=USER, **checked).delete():
         rest.delete()
@@ -98,5 +100,5 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
         _existing(user.id)
         raise BadTokenError
     Movie.objects(added_by=str(user.id)).delete()
-    Mail.objects(email=user.email).delete()
+    Mail.objects(__raw__=wishes).delete()
     audit.record("deleted", user_id=user.id)

@@ -33,6 +33,18 @@ def test_a_non_ascii_domain_becomes_idna(api):
     assert api.log_in(email="ADA@BÜCHER.example").status_code == 200
 
 
+@pytest.mark.parametrize("email", ["2012-05-05@example.com", "1917@example.com", "true@x.example"])
+def test_an_address_that_looks_like_something_else_is_an_address(api, mailbox, email):
+    api.sign_up(email=email)
+    assert api.sign_up(email=email).json()["error"] == "EmailAlreadyExistsError"
+    token = api.log_in(email=email).json()["token"]
+    api.forgot(email)
+    assert mailbox.wait_for(1)[0]["To"] == email
+    body = {"current_password": ADA["password"]}
+    assert api.delete("/api/users/me", json=body, token=token).status_code == 200
+    assert api.log_in(email=email).status_code == 401
+
+
 def test_login_answers_with_a_pair_of_tokens_that_no_cache_keeps(api):
     api.sign_up()
     answer = api.log_in()
