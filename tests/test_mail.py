@@ -187,6 +187,7 @@ def test_killed_in_the_middle_of_sending_all_arrive_one_at_most_twice(
 
 
 def test_two_processes_send_each_of_200_mails_once(run, mailbox, smtp):
+    mailbox.seconds_a_mail = 0.03  # so slow that one alone can't be done before the other looks
     servers = [run(MAIL_SERVER="127.0.0.1", MAIL_PORT=smtp) for _ in range(2)]
     for server in servers:
         os.kill(server.process.pid, signal.SIGSTOP)
