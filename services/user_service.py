@@ -71,6 +71,7 @@ def set_role(user: User, role: str) -> None:
 
 
 def _leave_an_admin(besides: User) -> None:
+    """Refuse before anything is written, so that no crash and no request finds it half done."""
     admins = User.objects(role=ADMIN).only("id").limit(2)
     if all(admin.id == besides.id for admin in admins):
         raise LastAdminError

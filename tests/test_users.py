@@ -251,3 +251,10 @@ def test_of_two_admins_who_go_at_once_one_remains(api, method, body, whom):
         assert {answer.status_code for answer in answers} <= {200, 401, 403, 409}
         assert User.objects(role=ADMIN).first()
         User.objects.delete()
+
+
+def test_a_last_admin_who_is_refused_was_an_admin_all_the_time(api, root, monkeypatch):
+    monkeypatch.setattr(Collection, "update_one", None)  # nothing is written, not even to undo it
+    for method, body in (("PATCH", {"role": "user"}), ("DELETE", CURRENT)):
+        answer = api.request(method, f"/api/users/{root['id']}", json=body, token=root["token"])
+        refused(answer, 409, "LastAdminError")
