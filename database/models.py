@@ -60,6 +60,14 @@ class User(db.Document):
         "indexes": [{"fields": ["email"], "unique": True}, "role"],
     }
 
+    @classmethod
+    def with_email(cls, email: str) -> "User | None":
+        """Return the user with that address, without the sessions."""
+        user: User | None = (
+            cls.objects(__raw__={"email": exactly(email)}).exclude("sessions").first()
+        )
+        return user
+
     @property
     def is_admin(self) -> bool:
         """Say whether the user looks after others."""

@@ -30,7 +30,7 @@ def end_one(user: User, sid: str) -> None:
     """End a session of user; raises SessionNotExistsError."""
     if sid not in _stored(user):
         raise SessionNotExistsError
-    User.objects(id=user.id).update_one(__raw__={"$unset": {f"sessions.{sid}": 1}})
+    session_service.drop(user, sid)
     audit.record("session_ended", user_id=user.id)
 
 

@@ -4,7 +4,7 @@ from flask import current_app
 from mongoengine import NotUniqueError
 
 from database.db import ensure_indexes
-from database.models import USER, User, exactly
+from database.models import USER, User
 from services import (
     account_sessions,
     audit,
@@ -42,8 +42,8 @@ def log_in(email: str, password: str, user_agent: str) -> Tokens:
     An unknown address and a wrong password are one answer, in one time. A hash of fewer than
     BCRYPT_LOG_ROUNDS is replaced.
     """
-    user = User.objects(__raw__={"email": exactly(email)}).exclude("sessions").first()
-    if not password_service.is_password_of(user, password):
+    user = User.with_email(email)
+    if not password_service.is_password_of(user, password) or user is None:
         audit.record("login_failed", user_id=user.id if user else "-", email=email)
         raise UnauthorizedError
     if password_service.rounds_of(user.password) < current_app.config["BCRYPT_LOG_ROUNDS"]:

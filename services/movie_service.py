@@ -40,7 +40,9 @@ def page(
 
 def find(movie_id: str) -> Movie:
     """Return the movie with that id; raises MovieNotExistsError."""
-    movie: Movie | None = ObjectId.is_valid(movie_id) and Movie.objects(id=movie_id).first() or None
+    movie: Movie | None = None
+    if ObjectId.is_valid(movie_id):
+        movie = Movie.objects(id=movie_id).first()
     if movie is None:
         raise MovieNotExistsError
     return movie

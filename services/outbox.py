@@ -17,7 +17,7 @@ from typing import Any
 from flask import Flask, current_app
 
 from database.db import DATABASE_ERRORS, ensure_indexes
-from database.models import Mail, Movie, User, exactly
+from database.models import Mail, Movie, User
 from services import mail_service
 from services.mail_service import Connection
 
@@ -129,7 +129,7 @@ def _fulfil(wish: Mail, connection: Connection) -> None:
     if wish.kind == FORGET:
         _forget(wish)
         return
-    user = User.objects(__raw__={"email": exactly(wish.email)}).exclude("sessions").first()
+    user = User.with_email(wish.email)
     if user is not None:
         if connection.open() and not _update(wish, set__due_at=time.time() + CLAIM_SECONDS):
             return

@@ -14,11 +14,7 @@ from flask import current_app
 
 from database.models import Session, User
 from services import audit
-from services.errors import (
-    BadTokenError,
-    ExpiredTokenError,
-    UnauthorizedError,
-)
+from services.errors import BadTokenError, ExpiredTokenError, UnauthorizedError
 from services.token_service import ACCESS, REFRESH, Claims, sign
 
 MAX_SESSIONS = 20
@@ -91,7 +87,7 @@ def _in_grace(claims: Claims, now: float) -> tuple[User, int]:
         raise BadTokenError
     rotated_at = session.rotated.get(f"g{claims['gen']}", 0)
     if max(now - rotated_at, 0) >= current_app.config["JWT_REFRESH_GRACE"]:
-        User.objects(id=user.id).update_one(__raw__={"$unset": {f"sessions.{claims['sid']}": 1}})
+        drop(user, claims["sid"])
         audit.record("refresh_replayed", user_id=user.id)
         raise BadTokenError
     return user, session.generation
@@ -103,6 +99,11 @@ def end(claims: Claims) -> None:
     if not of_token(claims).update_one(__raw__=ended):
         raise BadTokenError
     audit.record("logout", user_id=claims["sub"])
+
+
+def drop(user: User, sid: str) -> None:
+    """Take a session out, whatever its generation."""
+    User.objects(id=user.id).update_one(__raw__={"$unset": {f"sessions.{sid}": 1}})
 
 
 def of_token(claims: Claims, **also: Any) -> Any:

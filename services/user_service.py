@@ -19,8 +19,7 @@ def find(actor: User, user_id: str) -> User:
 
 def of(email: str) -> User:
     """Return the user with that address; raises UserNotExistsError."""
-    query = {"email": exactly(email)}
-    user: User | None = User.objects(__raw__=query).exclude("sessions").first()
+    user = User.with_email(email)
     if user is None:
         raise UserNotExistsError("User with given email address doesn't exist")
     return user
@@ -38,9 +37,9 @@ def change(actor: User, user: User, name: str | None = None, role: str | None = 
 
     Raises ForbiddenError when actor is no admin and asks for a role, LastAdminError.
     """
-    if role and not actor.is_admin:
-        raise ForbiddenError
     if role:
+        if not actor.is_admin:
+            raise ForbiddenError
         set_role(user, role)
     if name:
         User.objects(id=user.id).update_one(set__name=name)
