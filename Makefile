@@ -1,4 +1,4 @@
-.PHONY: install run test lint lock
+.PHONY: install run test lint lock browser
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -8,18 +8,26 @@ PIPENV := VIRTUAL_ENV='$(CURDIR)/.venv' PIPENV_VERBOSITY=-1 $(BIN)/pipenv
 
 install: .venv/installed  ## Everything that Pipfile.lock names, into .venv
 
-.venv/installed: Pipfile.lock
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Movie-bag needs Python 3.11 or later")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pipenv==2026.10.3'
+.venv/installed: .venv/served
 	$(PIPENV) sync --dev
 	touch $@
 
-run: install  ## The development server, on http://127.0.0.1:5000
+.venv/served: Pipfile.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Movie-bag needs Python 3.11 or later")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pipenv==2026.10.3'
+	$(PIPENV) sync
+	touch $@
+
+run: .venv/served  ## The development server, on http://127.0.0.1:5000
 	exec $(BIN)/python run.py
 
 test: install  ## The whole suite; MONGODB_URI=… points it at another server
 	$(BIN)/python -m pytest
+
+browser: install  ## What the browser tests need, on Debian or Ubuntu, as root; without it they skip
+	command -v chromium >/dev/null && command -v npm >/dev/null || (apt-get update -qq && apt-get install -yqq chromium npm)
+	npm install --silent --no-save --prefix .venv/axe axe-core@4.14.1
 
 lint: install
 	$(BIN)/ruff check .

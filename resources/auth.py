@@ -6,9 +6,21 @@ from flask import request
 from flask_restful import Resource
 
 from database.models import User
-from resources.request import accepts, bearer, protected
+from resources.answers import (
+    MessageSchema,
+    SessionSchema,
+    TokensSchema,
+    VerifiedSchema,
+    WelcomeSchema,
+)
+from resources.request import accepts, answers, bearer, protected
 from resources.schemas import ChangePasswordSchema, LoginSchema, SignupSchema
 from services import account_sessions, auth_service, session_service, token_service
+from services.errors import (
+    EmailAlreadyExistsError,
+    SessionNotExistsError,
+    UnauthorizedError,
+)
 from services.session_service import Tokens
 from services.token_service import ACCESS, REFRESH, Claims
 
@@ -19,6 +31,7 @@ class Signup(Resource):
     """New accounts."""
 
     @accepts(SignupSchema)
+    @answers(WelcomeSchema, EmailAlreadyExistsError)
     def post(self, email: str, password: str, name: str | None = None) -> dict[str, str]:
         """Create an account."""
         user = auth_service.sign_up(email, password, name)
@@ -29,6 +42,7 @@ class Login(Resource):
     """New sessions."""
 
     @accepts(LoginSchema)
+    @answers(TokensSchema, UnauthorizedError)
     def post(self, email: str, password: str) -> tuple[Tokens, int, dict[str, str]]:
         """Trade an address and its password for an access and a refresh token."""
         user_agent = request.headers.get("User-Agent", "")
@@ -40,6 +54,7 @@ class Refresh(Resource):
 
     @bearer(REFRESH)
     @accepts()
+    @answers(TokensSchema)
     def post(self, claims: Claims) -> tuple[Tokens, int, dict[str, str]]:
         """Trade a refresh token for the next pair; the pair it came from is dead."""
         return session_service.rotate(claims), 200, NO_STORE
@@ -50,6 +65,7 @@ class Verify(Resource):
 
     @protected
     @accepts()
+    @answers(VerifiedSchema)
     def get(self, user: User, claims: Claims) -> dict[str, Any]:
         """Say whose token it is and how many seconds it lives."""
         life = {"expires_in": token_service.seconds_left(claims), "message": "Token is valid"}
@@ -61,6 +77,7 @@ class Logout(Resource):
 
     @bearer(ACCESS, REFRESH)
     @accepts()
+    @answers(MessageSchema)
     def delete(self, claims: Claims) -> dict[str, str]:
         """End the session: both of its tokens are dead."""
         session_service.end(claims)
@@ -72,12 +89,14 @@ class Sessions(Resource):
 
     @protected
     @accepts()
+    @answers(SessionSchema, many=True)
     def get(self, user: User, claims: Claims) -> list[dict[str, Any]]:
         """List the sessions of the user, the newest first."""
         return account_sessions.listed(user, claims)
 
     @protected
     @accepts()
+    @answers(MessageSchema)
     def delete(self, user: User, claims: Claims) -> dict[str, str]:
         """End every session of the user, this one too."""
         account_sessions.end_all(user)
@@ -89,6 +108,7 @@ class OneSession(Resource):
 
     @protected
     @accepts()
+    @answers(MessageSchema, SessionNotExistsError)
     def delete(self, user: User, claims: Claims, session_id: str) -> dict[str, str]:
         """End a session of the user."""
         account_sessions.end_one(user, session_id)
@@ -100,6 +120,7 @@ class Password(Resource):
 
     @protected
     @accepts(ChangePasswordSchema)
+    @answers(MessageSchema)
     def put(
         self, user: User, claims: Claims, current_password: str, password: str
     ) -> dict[str, str]:

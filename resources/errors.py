@@ -25,17 +25,26 @@ def initialize_errors(app: Flask) -> None:
 def answer(error: Exception) -> Response:
     """Return the answer to an error: what Flask refuses, what we refuse by name, the rest."""
     if isinstance(error, HTTPException) and error.code:
-        name = default_exceptions.get(error.code, BadRequest).__name__ + "Error"
-        name = name.replace("RequestEntityTooLarge", "RequestTooLarge")
-        return _json(error.code, name, str(error.description), dict(error.get_headers()))
+        return _json(facts_of(error), dict(error.get_headers()))
     if isinstance(error, DATABASE_ERRORS):
         logger.error("%s %s: database: %s", request.method, request.url_rule, error)
         error = ServiceUnavailableError()
     if not isinstance(error, ApiError):
         logger.error("%s %s failed", request.method, request.url_rule, exc_info=error)
         error = InternalServerError()
+    return _json(facts_of(error), _headers(error))
+
+
+def facts_of(error: ApiError | HTTPException) -> dict[str, Any]:
+    """Return the body of the answer to an error."""
+    if isinstance(error, HTTPException):
+        code = error.code or BadRequest.code
+        name = default_exceptions.get(code, BadRequest).__name__ + "Error"
+        name = name.replace("RequestEntityTooLarge", "RequestTooLarge")
+        return {"message": error.description, "status": code, "error": name}
     more = {"errors": error.errors} if error.errors else {}
-    return _json(error.status, type(error).__name__, error.message, _headers(error), **more)
+    facts = {"message": error.message, "status": error.status, "error": type(error).__name__}
+    return {**facts, **more}
 
 
 def _headers(error: ApiError) -> Headers:
@@ -46,6 +55,6 @@ def _headers(error: ApiError) -> Headers:
     return {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.status == 503 else {}
 
 
-def _json(status: int, name: str, message: str, headers: Headers, **more: Any) -> Response:
-    body = {"message": message, "status": status, "error": name, **more}
-    return Response(json.dumps(body) + "\n", status, headers, mimetype="application/json")
+def _json(facts: dict[str, Any], headers: Headers) -> Response:
+    body = json.dumps(facts) + "\n"
+    return Response(body, facts["status"], headers, mimetype="application/json")

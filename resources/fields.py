@@ -11,14 +11,21 @@ from marshmallow.validate import OneOf
 
 from database.models import ROLES
 
-# Control characters, halves of surrogate pairs, and what breaks a line.
-NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
+# Control characters, and what else breaks a line.
+BREAKING = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+UNFIT = re.compile(rf"[{BREAKING}\ud800-\udfff]")
+# A line, for the document: nothing of these, and something that is no blank.
+LINE = rf"^[^{BREAKING}]*[^{BREAKING}\s][^{BREAKING}]*$"
 # What a mail program may show as a link.
 LINK = re.compile(r"[<>/:@]|\.\w{2}")
 
 
 class Email(fields.String):
     """An address in the one form it is stored in: trimmed, lower case, its domain in ASCII."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take an address."""
+        super().__init__(metadata={"format": "email", "examples": ["ada@example.com"]}, **options)
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
         text = super()._deserialize(value, *args, **options).strip(" \t").lower()
@@ -29,18 +36,28 @@ class Email(fields.String):
         return str(found.ascii_email)
 
 
+class Password(fields.String):
+    """A password, as it was typed."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take any text: only the service knows which is strong enough."""
+        facts = {"format": "password", "examples": ["correct horse battery"]}
+        super().__init__(metadata=facts, **options)
+
+
 class Line(fields.String):
     """A line of text, trimmed."""
 
-    def __init__(self, longest: int, **options: Any) -> None:
-        """Take 1 to longest characters."""
-        super().__init__(**options)
+    def __init__(self, longest: int, example: str, **options: Any) -> None:
+        """Take 1 to longest characters; example is for the document."""
+        facts = {"minLength": 1, "maxLength": longest, "pattern": LINE, "examples": [example]}
+        super().__init__(metadata=facts, **options)
         self._longest = longest
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
-        line = str(super()._deserialize(value, *args, **options)).strip()
-        unfit = any(unicodedata.category(character) in NOT_IN_A_LINE for character in line)
-        if unfit or not 1 <= len(line) <= self._longest:
+        text = str(super()._deserialize(value, *args, **options))
+        line = text.strip()
+        if UNFIT.search(text) or not 1 <= len(line) <= self._longest:
             raise ValidationError(f"Must be a line of 1 to {self._longest} characters.")
         return line
 
@@ -53,7 +70,7 @@ class Name(Line):
 
     def __init__(self, **options: Any) -> None:
         """Take 1 to 100 characters."""
-        super().__init__(100, **options)
+        super().__init__(100, "Ada", **options)
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
         name = unicodedata.normalize("NFKC", super()._deserialize(value, *args, **options))
@@ -70,13 +87,18 @@ class Role(fields.String):
         super().__init__(validate=OneOf(ROLES), **options)
 
 
-class Lines(fields.Field[list[str]]):
+class Lines(fields.List[str]):
     """1 to 100 lines of 1 to 100 characters each."""
 
-    def _deserialize(self, value: Any, *args: Any, **options: Any) -> list[str]:
+    def __init__(self, example: str, **options: Any) -> None:
+        """Take such a list; example is for the document."""
+        facts = {"minItems": 1, "maxItems": 100}
+        super().__init__(Line(100, example), metadata=facts, **options)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **options: Any) -> list[str | None]:
         if not isinstance(value, list) or not 1 <= len(value) <= 100:
             raise ValidationError("Must be a list of 1 to 100 strings.")
-        return [str(Line(100).deserialize(each)) for each in value]
+        return [self.inner.deserialize(each) for each in value]
 
 
 class Cursor(fields.String):

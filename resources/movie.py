@@ -7,9 +7,16 @@ from urllib.parse import urlencode
 from flask_restful import Resource
 
 from database.models import User
-from resources.request import accepts, protected
+from resources.answers import IdSchema, MessageSchema, StoredMovieSchema
+from resources.request import accepts, answers, protected
 from resources.schemas import ChangeMovieSchema, MoviePageSchema, MovieSchema
 from services import movie_service
+from services.errors import (
+    DeletingMovieError,
+    MovieAlreadyExistsError,
+    MovieNotExistsError,
+    UpdatingMovieError,
+)
 from services.token_service import Claims
 
 
@@ -23,6 +30,7 @@ class Movies(Resource):
     """Every movie."""
 
     @accepts(query=MoviePageSchema)
+    @answers(StoredMovieSchema, many=True)
     def get(self, **page: Any) -> tuple[Any, int, dict[str, str]]:
         """List movies by name, of a genre or with a word in the name; `Link` leads on."""
         movies, last = movie_service.page(**page)
@@ -34,6 +42,7 @@ class Movies(Resource):
 
     @protected
     @accepts(MovieSchema)
+    @answers(IdSchema, MovieAlreadyExistsError)
     def post(self, user: User, claims: Claims, **fields: Any) -> dict[str, str]:
         """Add a movie."""
         return {"id": str(movie_service.add(user, **fields).id)}
@@ -43,12 +52,14 @@ class OneMovie(Resource):
     """One movie."""
 
     @accepts()
+    @answers(StoredMovieSchema, MovieNotExistsError)
     def get(self, movie_id: str) -> dict[str, Any]:
         """Show the movie."""
         return shown(movie_service.find(movie_id).to_mongo())
 
     @protected
     @accepts(ChangeMovieSchema)
+    @answers(MessageSchema, MovieNotExistsError, UpdatingMovieError, MovieAlreadyExistsError)
     def put(self, user: User, claims: Claims, movie_id: str, **fields: Any) -> dict[str, str]:
         """Change the movie, for who added it."""
         movie_service.change(user, movie_id, **fields)
@@ -56,6 +67,7 @@ class OneMovie(Resource):
 
     @protected
     @accepts()
+    @answers(MessageSchema, MovieNotExistsError, DeletingMovieError)
     def delete(self, user: User, claims: Claims, movie_id: str) -> dict[str, str]:
         """Delete the movie, for who added it and for admins."""
         movie_service.delete(user, movie_id)

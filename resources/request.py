@@ -1,4 +1,8 @@
-"""What a route asks of a request: a token, a body, a query."""
+"""What a route asks of a request, a token, a body, a query, and what it may answer.
+
+Each decorator also writes down what it asks, in the attributes of the view, where
+resources.openapi reads it: so the document says what the code does.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,7 +15,14 @@ from werkzeug import exceptions
 
 from config import MAX_BODY_BYTES
 from services import session_service, token_service
-from services.errors import ForbiddenError, MissingTokenError, SchemaValidationError
+from services.errors import (
+    ApiError,
+    BadTokenError,
+    ExpiredTokenError,
+    ForbiddenError,
+    MissingTokenError,
+    SchemaValidationError,
+)
 from services.token_service import ACCESS, Claims
 
 View = Callable[..., Any]
@@ -26,15 +37,57 @@ def bearer_token() -> str:
     return words[1]
 
 
+def answers(schema: type[Schema], *errors: type[ApiError], many: bool = False) -> Decorator:
+    """Write down what a view answers with 200, one or a list, and what its service may refuse."""
+
+    def decorate(view: View) -> View:
+        vars(view).update(answer=schema, many=many)
+        return may_refuse(*errors)(view)
+
+    return decorate
+
+
+def answers_page(*errors: type[Exception], form: type[Schema] = Schema) -> Decorator:
+    """Write down that a view shows a page, what its form has and what it may refuse."""
+
+    def decorate(view: View) -> View:
+        vars(view).update(page=True, body=form)
+        return may_refuse(*errors)(view)
+
+    return decorate
+
+
+def may_refuse(*errors: type[Exception]) -> Decorator:
+    """Write down errors that a view may end in."""
+
+    def decorate(view: View) -> View:
+        vars(view)["errors"] = (*vars(view).get("errors", ()), *errors)
+        return view
+
+    return decorate
+
+
+def may_bear(scope: str) -> Decorator:
+    """Write down that a view looks for a token of this scope itself, should it need one."""
+
+    def decorate(view: View) -> View:
+        vars(view).update(scopes=(scope,), optional=True)
+        return may_refuse(MissingTokenError, BadTokenError, ExpiredTokenError)(view)
+
+    return decorate
+
+
 def bearer(*scopes: str) -> Decorator:
     """Open a view to tokens of these scopes; it gets their claims, its service does the rest."""
 
     def decorate(view: View) -> View:
+        @may_refuse(MissingTokenError, BadTokenError, ExpiredTokenError)
         @wraps(view)
         def guarded(*args: Any, **path: Any) -> Any:
             read_body()  # one that dawdles must not outlive what the token was worth
             return view(*args, **path, claims=token_service.read(bearer_token(), *scopes))
 
+        vars(guarded).update(scopes=scopes)
         return guarded
 
     return decorate
@@ -43,8 +96,8 @@ def bearer(*scopes: str) -> Decorator:
 def protected(view: View) -> View:
     """Open a view to the access tokens of living sessions, and pass it user and claims."""
 
-    @wraps(view)
     @bearer(ACCESS)
+    @wraps(view)
     def guarded(*args: Any, claims: Claims, **path: Any) -> Any:
         user = session_service.authenticate(claims)
         g.actor_id = user.id
@@ -56,8 +109,9 @@ def protected(view: View) -> View:
 def admins_only(view: View) -> View:
     """Open a view to the access tokens of admins."""
 
-    @wraps(view)
     @protected
+    @may_refuse(ForbiddenError)
+    @wraps(view)
     def guarded(*args: Any, **path: Any) -> Any:
         if not path["user"].is_admin:
             raise ForbiddenError
@@ -75,6 +129,7 @@ def accepts(body: type[Schema] = Schema, query: type[Schema] = Schema) -> Decora
             fields_ = load(body(), read_json()) | load(query(), request.args)
             return view(*args, **path, **fields_)
 
+        vars(checked).update(body=body, query=query)
         return checked
 
     return decorate

@@ -3,16 +3,19 @@
 from flask import request
 from flask_restful import Resource
 
-from resources.request import accepts, bearer_token
+from resources.answers import HasBeenResetSchema, MessageSchema
+from resources.request import accepts, answers, bearer_token, may_bear
 from resources.schemas import EmailSchema, ResetSchema
 from services import password_service
-from services.errors import SchemaValidationError
+from services.errors import SchemaValidationError, UsedTokenError
+from services.token_service import PWD_RESET
 
 
 class ForgotPassword(Resource):
     """Links to a new password."""
 
     @accepts(EmailSchema)
+    @answers(MessageSchema)
     def post(self, email: str) -> dict[str, str]:
         """Ask for a mail with a link that sets a new password."""
         password_service.request_reset(email)
@@ -23,7 +26,9 @@ class ForgotPassword(Resource):
 class ResetPassword(Resource):
     """New passwords for forgotten ones."""
 
+    @may_bear(PWD_RESET)
     @accepts(ResetSchema)
+    @answers(HasBeenResetSchema, UsedTokenError)
     def post(self, password: str, reset_token: str | None = None) -> dict[str, str]:
         """Set a new password with the token from the mail; every session of the user ends."""
         user = password_service.reset(reset_token or _bearer_reset_token(), password)

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Range, Regexp
 
-from resources.fields import Cursor, Email, Line, Lines, Name, Role
+from resources.fields import Cursor, Email, Line, Lines, Name, Password, Role
 
 
 class EmailSchema(Schema):
@@ -17,14 +17,14 @@ class EmailSchema(Schema):
 class LoginSchema(EmailSchema):
     """An address and its password."""
 
-    password = fields.String(required=True)
+    password = Password(required=True)
 
 
 class NewPasswordSchema(Schema):
     """A password to set; typed twice, it must be the same."""
 
-    password = fields.String(required=True)
-    password_confirmation = fields.String()
+    password = Password(required=True)
+    password_confirmation = Password()
 
     @validates_schema
     def _same_twice(self, data: dict[str, Any], **_: Any) -> None:
@@ -41,7 +41,7 @@ class SignupSchema(EmailSchema, NewPasswordSchema):
 class ResetSchema(NewPasswordSchema):
     """A new password with the reset token, which may come as a bearer token instead."""
 
-    reset_token = fields.String()
+    reset_token = fields.String(metadata={"examples": ["eyJhbGciOiJIUzI1NiIs..."]})
 
 
 class NameSchema(Schema):
@@ -53,7 +53,7 @@ class NameSchema(Schema):
 class CurrentPasswordSchema(Schema):
     """The password that is in force, to show that it is really the user who asks."""
 
-    current_password = fields.String(required=True)
+    current_password = Password(required=True)
 
 
 class ChangePasswordSchema(CurrentPasswordSchema, NewPasswordSchema):
@@ -76,30 +76,33 @@ class UserSchema(Schema):
 class DeleteUserSchema(Schema):
     """The current password, which only those who delete themselves need."""
 
-    current_password = fields.String()
+    current_password = Password()
 
 
 class PageSchema(Schema):
     """Which part of a list: how many at most, and after which."""
 
     limit = fields.Integer(load_default=50, validate=Range(1, 200))
-    after = fields.String(validate=Regexp(r"[0-9a-f]{24}\Z", error="Not a cursor."))
+    after = fields.String(
+        validate=Regexp(r"[0-9a-f]{24}\Z", error="Not a cursor."),
+        metadata={"pattern": "^[0-9a-f]{24}$"},  # for readers who do not know Python's \Z
+    )
 
 
 class MovieSchema(Schema):
     """A movie."""
 
-    name = Line(200, required=True)
-    casts = Lines(required=True)
-    genres = Lines(required=True)
+    name = Line(200, "Heat", required=True)
+    casts = Lines("Al Pacino", required=True)
+    genres = Lines("Crime", required=True)
 
 
 class ChangeMovieSchema(Schema):
     """What may change of a movie."""
 
-    name = Line(200)
-    casts = Lines()
-    genres = Lines()
+    name = Line(200, "Heat")
+    casts = Lines("Al Pacino")
+    genres = Lines("Crime")
 
 
 class MoviePageSchema(Schema):
@@ -107,5 +110,5 @@ class MoviePageSchema(Schema):
 
     limit = fields.Integer(load_default=50, validate=Range(1, 200))
     after = Cursor()
-    genre = Line(100)
-    q = Line(200)
+    genre = Line(100, "Crime")
+    q = Line(200, "heat")

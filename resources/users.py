@@ -5,7 +5,8 @@ from typing import Any
 from flask_restful import Resource
 
 from database.models import User
-from resources.request import accepts, admins_only, protected
+from resources.answers import AccountSchema, MessageSchema
+from resources.request import accepts, admins_only, answers, protected
 from resources.schemas import (
     CurrentPasswordSchema,
     DeleteUserSchema,
@@ -15,6 +16,12 @@ from resources.schemas import (
     UserSchema,
 )
 from services import auth_service, user_service
+from services.errors import (
+    EmailAlreadyExistsError,
+    ForbiddenError,
+    LastAdminError,
+    UserNotExistsError,
+)
 from services.times import iso
 from services.token_service import Claims
 
@@ -32,18 +39,21 @@ class Me(Resource):
 
     @protected
     @accepts()
+    @answers(AccountSchema)
     def get(self, user: User, claims: Claims) -> dict[str, Any]:
         """Show the account."""
         return shown(user)
 
     @protected
     @accepts(NameSchema)
+    @answers(AccountSchema, UserNotExistsError)
     def patch(self, user: User, claims: Claims, name: str) -> dict[str, Any]:
         """Change the name."""
         return shown(user_service.change(user, user, name=name))
 
     @protected
     @accepts(CurrentPasswordSchema)
+    @answers(MessageSchema, LastAdminError, UserNotExistsError)
     def delete(self, user: User, claims: Claims, current_password: str) -> dict[str, str]:
         """Delete the account and all that belongs to it."""
         user_service.delete(user, user, current_password)
@@ -55,6 +65,7 @@ class Users(Resource):
 
     @admins_only
     @accepts(query=PageSchema)
+    @answers(AccountSchema, many=True)
     def get(self, user: User, claims: Claims, **page: Any) -> tuple[Any, int, dict[str, str]]:
         """List accounts in the order of their signup; `Link` leads to the next page."""
         users, cursor = user_service.page(**page)
@@ -63,6 +74,7 @@ class Users(Resource):
 
     @admins_only
     @accepts(NewUserSchema)
+    @answers(AccountSchema, EmailAlreadyExistsError)
     def post(self, user: User, claims: Claims, **fields: str) -> dict[str, Any]:
         """Create an account."""
         return shown(auth_service.sign_up(**fields))
@@ -73,18 +85,21 @@ class OneUser(Resource):
 
     @protected
     @accepts()
+    @answers(AccountSchema, ForbiddenError, UserNotExistsError)
     def get(self, user: User, claims: Claims, user_id: str) -> dict[str, Any]:
         """Show the account."""
         return shown(user_service.find(user, user_id))
 
     @protected
     @accepts(UserSchema)
+    @answers(AccountSchema, ForbiddenError, UserNotExistsError, LastAdminError)
     def patch(self, user: User, claims: Claims, user_id: str, **fields: str) -> dict[str, Any]:
         """Change the name, or as an admin the role, which ends the sessions."""
         return shown(user_service.change(user, user_service.find(user, user_id), **fields))
 
     @protected
     @accepts(DeleteUserSchema)
+    @answers(MessageSchema, ForbiddenError, UserNotExistsError, LastAdminError)
     def delete(
         self, user: User, claims: Claims, user_id: str, current_password: str | None = None
     ) -> dict[str, str]:
