@@ -38,7 +38,7 @@ def _greeting(app: Flask) -> str:
     mails = smtp if config["MAIL_SERVER"] else config["DATA_DIR"] / "email.log"
     database = "MONGODB_URI" if config["MONGODB_URI"] else config["DATA_DIR"] / "database"
     return f"""
-Movie-bag is on {address}
+Movie-bag is on {address}: open it to look around
   mails go to {mails}
   the database is {database}
 

@@ -78,10 +78,12 @@ class Mail(db.Document):
     """A wish for a mail, in the outbox. Who it goes to and what it says is found when it is sent.
 
     It is due at `due_at`; a claim moves that ahead, so that a claim which is not kept lapses.
+    Once sent it goes; in development it stays, sent at `due_at`, with a copy of what it said.
     """
 
     WAITING = "waiting"
     GIVEN_UP = "given_up"
+    SENT = "sent"
 
     kind: str = db.StringField(required=True)
     email: str = db.StringField(required=True)
@@ -90,6 +92,8 @@ class Mail(db.Document):
     due_at: float = db.FloatField(required=True)
     attempts: int = db.IntField(default=0)
     last_error: str | None = db.StringField()
+    text: str | None = db.StringField()
+    html: str | None = db.StringField()
 
     meta = {"strict": False, "auto_create_index": False, "indexes": [("state", "due_at")]}
 

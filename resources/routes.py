@@ -1,11 +1,14 @@
 """Every URL, on one page."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import flask_restful
+import flask_swagger_ui
 from flask import Blueprint, Flask
 
+from config import DEVELOPMENT
 from resources.auth import (
     Login,
     Logout,
@@ -16,8 +19,10 @@ from resources.auth import (
     Signup,
     Verify,
 )
+from resources.dev_mail import Inbox, InboxMail
 from resources.movie import Movies, OneMovie
-from resources.pages import ResetPage, error_page, protect
+from resources.openapi import OpenApi
+from resources.pages import Docs, ResetPage, Welcome, error_page, protect
 from resources.reset_password import ForgotPassword, ResetPassword
 from resources.users import Me, OneUser, Users
 
@@ -49,9 +54,19 @@ def initialize_routes(app: Flask) -> None:
     api.add_resource(Me, "/api/users/me")
     api.add_resource(Users, "/api/users")
     api.add_resource(OneUser, "/api/users/<user_id>")
+    api.add_resource(OpenApi, "/api/openapi.json")
 
     pages = Blueprint("pages", __name__)
+    pages.add_url_rule("/", view_func=Welcome.as_view("welcome"))
+    pages.add_url_rule("/api/docs", view_func=Docs.as_view("docs"))
     pages.add_url_rule("/reset/<token>", view_func=ResetPage.as_view("reset"))
+    if app.config["APP_ENV"] == DEVELOPMENT:
+        pages.add_url_rule("/dev/mail", view_func=Inbox.as_view("inbox"))
+        pages.add_url_rule("/dev/mail/<mail_id>", view_func=InboxMail.as_view("mail"))
     pages.register_error_handler(Exception, error_page)
     pages.after_request(protect)
     app.register_blueprint(pages)
+    swagger = Path(flask_swagger_ui.__file__).parent / "dist"
+    app.register_blueprint(
+        Blueprint("swagger", __name__, static_folder=swagger, static_url_path="/static/swagger")
+    )

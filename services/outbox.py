@@ -15,10 +15,11 @@ from contextlib import closing
 from typing import Any
 
 from flask import Flask, current_app
+from flask_mail import Message
 
 from database.db import DATABASE_ERRORS, ensure_indexes
 from database.models import Mail, Movie, User
-from services import mail_service
+from services import inbox, mail_service
 from services.mail_service import Connection
 
 # The answer to the request is out before the work begins: it must not slow the known address.
@@ -133,8 +134,19 @@ def _fulfil(wish: Mail, connection: Connection) -> None:
     if user is not None:
         if connection.open() and not _update(wish, set__due_at=time.time() + CLAIM_SECONDS):
             return
-        connection.deliver(mail_service.compose(wish, user))
+        message = mail_service.compose(wish, user)
+        connection.deliver(message)
+        if inbox.is_open():
+            _keep(wish, message)
+            return
     wish.delete()
+
+
+def _keep(wish: Mail, message: Message) -> None:
+    """Keep a copy of a mail that was sent."""
+    copy = {"set__text": message.body, "set__html": message.html}
+    _update(wish, set__state=Mail.SENT, set__due_at=time.time(), **copy)
+    inbox.prune()
 
 
 def _forget(wish: Mail) -> None:

@@ -15,6 +15,7 @@ import time_machine
 import waitress
 from flask import Flask
 
+from tests import described
 from tests.smtp import Mailbox, smtp_server, token_in
 
 os.environ["ENV_FILE_LOCATION"] = os.devnull  # nobody's own .env decides what a test sees
@@ -75,6 +76,7 @@ def smtp(mailbox: Mailbox) -> Iterator[int]:
 def settings(database: str, smtp: int, tmp_path: Path) -> dict[str, Any]:
     """Return settings for create_app: quick hashes, everything else as in production."""
     return {
+        "APP_ENV": "production",
         "MONGODB_URI": database,
         "DATA_DIR": str(tmp_path / "data"),
         "JWT_SECRET_KEY": "a key for tests of more than 32 bytes",
@@ -122,7 +124,9 @@ class Api(requests.Session):
         """Send a request; token goes as a bearer token."""
         if token is not None:
             more["headers"] = {"Authorization": f"Bearer {token}"} | more.get("headers", {})
-        return requests.request(method, self.url + url, timeout=60, **more)
+        answer = requests.request(method, self.url + url, timeout=60, **more)
+        described.hold(self.app, answer)
+        return answer
 
     def sign_up(self, **fields: str) -> requests.Response:
         return self.post("/api/auth/signup", json=ADA | fields)

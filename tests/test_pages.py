@@ -117,10 +117,33 @@ def test_no_page_leaks_its_address_or_lets_itself_be_framed(api, page, state):
     policy = answer.headers["Content-Security-Policy"].split("; ")
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
-    assert not any("unsafe" in part or "script" in part for part in policy)
-    assert "<script" not in answer.text
-    assert re.findall(r'(?:src|href|action)="([^"]*)"', answer.text) == ["/static/style.css"]
+    assert "script-src 'self'" in policy
+    assert not any("unsafe" in part for part in policy)
+    named = re.findall(r'(?:src|href|action)="([^"]*)"', answer.text)
+    assert all(path == "/" or path.startswith("/static/") for path in named)
+    assert not re.search(r"<script(?! src=)|\son\w+=", answer.text)
 
 
-def test_the_stylesheet_is_there(api):
-    assert api.get("/static/style.css").headers["Content-Type"].startswith("text/css")
+def test_the_form_says_whose_password_it_sets_to_people_and_password_managers(api, page):
+    for answer in (api.get(page), fill_in(api, page, "password1")):
+        field = re.search(r'<input type="email" id="account".*?>', answer.text)[0]
+        assert f'value="{ADA["email"]}"' in field
+        assert 'autocomplete="username" readonly' in field
+        assert "name=" not in field
+
+
+def test_the_welcome_leads_to_the_documentation_and_in_development_to_the_mails(make_app, http):
+    for env, mails in (("production", False), ("development", True)):
+        http.app = make_app(APP_ENV=env)
+        links = re.findall(r'<li><a href="(.*?)"', http.get("/").text)
+        assert links == ["/api/docs", "/api/openapi.json", *["/dev/mail"] * mails]
+        assert all(http.get(link).status_code == 200 for link in links)
+
+
+@pytest.mark.parametrize("path", ["/", "/api/docs"])
+def test_whatever_a_page_loads_is_served_from_this_host(api, path):
+    loaded = re.findall(r'(?:src|href)="([^"]*)"', api.get(path).text)
+    assert loaded
+    for address in loaded:
+        assert re.match(r"/(?!/)", address)
+        assert api.get(address).status_code == 200

@@ -1,5 +1,7 @@
 """Forgotten passwords: the wish, the mail, the link, the new password."""
 
+import re
+
 import jwt
 import pytest
 from pymongo.errors import AutoReconnect
@@ -32,7 +34,8 @@ def test_the_mail_holds_one_link_in_text_and_html_and_says_how_long_it_works(api
     api.forgot()
     mail = mailbox.wait_for(1)[0]
     link = f"https://movie-bag.example/reset/{token_in(mail)}"
-    assert text_of(mail).count(link) == html_of(mail).count(link) == 1
+    for version in (text_of(mail), html_of(mail)):
+        assert set(re.findall(r"\w+://[^\s\"<]+", version)) == {link}
     for body in (text_of(mail), html_of(mail)):
         assert "Hello Ada L," in body
         assert "within 10 minutes" in body

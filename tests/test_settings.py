@@ -236,10 +236,10 @@ def test_8_simultaneous_starts_make_one_development_secret(tmp_path, load):
 
 
 def test_tokens_outlive_a_restart_in_development(make_app, http):
-    http.app = make_app(JWT_SECRET_KEY=None)
+    http.app = make_app(APP_ENV="development", JWT_SECRET_KEY=None)
     http.sign_up()
     token = http.log_in().json()["token"]
-    http.app = make_app(JWT_SECRET_KEY=None)
+    http.app = make_app(APP_ENV="development", JWT_SECRET_KEY=None)
     assert http.whoami(token).status_code == 200
 
 
