@@ -44,6 +44,8 @@ class SettingsSchema(Schema):
     MONGODB_URI = fields.String(
         load_default=None, validate=Regexp("mongodb(\\+srv)?://", error="Must be a mongodb:// URI.")
     )
+    # At most 12, as MAIL_TIMEOUT: the outbox's claim on a mail (85 s) must outlast both.
+    MONGODB_TIMEOUT = fields.Integer(load_default=5, validate=Range(1, 12))
     JWT_SECRET_KEY = fields.String(load_default=None)
     JWT_ACCESS_TOKEN_EXPIRES = fields.Integer(load_default=900, validate=Range(1, MANY))
     JWT_REFRESH_TOKEN_EXPIRES = fields.Integer(load_default=2592000, validate=Range(1, MANY))

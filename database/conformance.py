@@ -122,7 +122,8 @@ NEEDS: tuple[Callable[[Documents], bool], ...] = (
 def missing() -> list[str]:
     """Return a sentence for each need that the connected database does not meet."""
     try:
-        ensure_indexes()
+        for document in DOCUMENTS:
+            ensure_indexes(document)
     except DATABASE_ERRORS as error:
         return [f"The indexes can't be made: {error}"]
     problems = [problem for need in NEEDS if (problem := problem_with(need))]

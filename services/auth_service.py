@@ -25,7 +25,7 @@ def sign_up(email: str, password: str, name: str | None = None, role: str = USER
     that has one; of any number at once one wins, by the unique index.
     """
     password_service.check_policy(password, email, name)
-    ensure_indexes()
+    ensure_indexes(User)
     hashed = password_service.hash_password(password)
     user = User(email=email, password=hashed, name=name, role=role)
     try:

@@ -50,7 +50,7 @@ def find(movie_id: str) -> Movie:
 
 def add(user: User, name: str, casts: list[str], genres: list[str]) -> Movie:
     """Put a movie into the bag; raises MovieAlreadyExistsError, BadTokenError if user has gone."""
-    ensure_indexes()
+    ensure_indexes(Movie)
     movie = Movie(**_document(str(user.id), name, casts, genres))
     try:
         movie.save(force_insert=True)
@@ -92,7 +92,7 @@ def delete(user: User, movie_id: str) -> None:
 
 def add_many(owner_id: str, movies: Iterable[dict[str, Any]]) -> int:
     """Put movies into the bag that it does not hold yet; return how many those were."""
-    ensure_indexes()
+    ensure_indexes(Movie)
     documents = [_document(owner_id, **movie) for movie in movies]
     if not documents:
         return 0

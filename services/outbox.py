@@ -86,7 +86,7 @@ class Outbox:
         while not self._stopping.is_set():
             try:
                 with self._app.app_context():
-                    ensure_indexes()
+                    ensure_indexes(Mail)
                     self._drain()
                 failing = False
             except Exception as error:

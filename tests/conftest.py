@@ -52,7 +52,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def documents(database: str) -> Iterator[None]:
     """Connect to the database, for a look at what is stored, and leave it empty."""
     app = Flask(__name__)
-    app.config["MONGODB_URI"] = database
+    app.config.update(MONGODB_URI=database, MONGODB_TIMEOUT=5)
     initialize_db(app)
     yield
     for document in DOCUMENTS:

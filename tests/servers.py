@@ -20,6 +20,7 @@ class Running:
     """A `run.py` with the settings given, its log in a file."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
+        self.settings = settings
         self.port = settings.setdefault("PORT", free_port())
         self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = Path(settings.setdefault("DATA_DIR", folder / "data"))
