@@ -1,6 +1,7 @@
 """Mails: what they say, and the two ways they go, over SMTP or into DATA_DIR/email.log."""
 
-import smtplib
+import fcntl
+import os
 import ssl
 from email.utils import formatdate, parseaddr
 
@@ -8,7 +9,7 @@ import flask_mail
 from flask import current_app, render_template
 
 from database.models import Mail, User
-from services import token_service
+from services import smtp, token_service
 
 # The templates of templates/email with their subjects.
 RESET, PASSWORD_CHANGED = "reset", "password_changed"
@@ -64,9 +65,9 @@ class Connection(flask_mail.Connection):
         timeout = current_app.config["MAIL_TIMEOUT"]
         if self.mail.use_ssl:
             tls = ssl.create_default_context()
-            self.host = smtplib.SMTP_SSL(server, port, timeout=timeout, context=tls)
+            self.host = smtp.TLSClient(server, port, timeout=timeout, context=tls)
         else:
-            self.host = smtplib.SMTP(server, port, timeout=timeout)
+            self.host = smtp.Client(server, port, timeout=timeout)
         if self.mail.use_tls:
             self.host.starttls(context=ssl.create_default_context())
         if self.mail.username and self.mail.password:
@@ -91,9 +92,17 @@ class Connection(flask_mail.Connection):
 
 
 def _append_to_log(message: flask_mail.Message) -> None:
-    """Write a mail as text, its link in one piece, to DATA_DIR/email.log, in one append."""
+    """Write a mail as text, its link in one piece, to DATA_DIR/email.log, whole or not at all."""
     path = current_app.config["DATA_DIR"] / "email.log"
     head = f"Date: {formatdate()}\nTo: {message.recipients[0]}\nSubject: {message.subject}"
+    rest = f"{head}\n\n{message.body}\n{'-' * 72}\n".encode()
     path.touch(mode=0o600)
-    with path.open("a", encoding="utf-8") as log:
-        log.write(f"{head}\n\n{message.body}\n{'-' * 72}\n")
+    with path.open("ab", buffering=0) as log:
+        fcntl.flock(log, fcntl.LOCK_EX)  # nobody else's mail may follow a part of this one
+        end = log.seek(0, os.SEEK_END)
+        try:
+            while rest:
+                rest = rest[log.write(rest) :]
+        except OSError:
+            log.truncate(end)
+            raise

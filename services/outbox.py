@@ -8,7 +8,6 @@ and the wish is due again: a mail is delivered at least once.
 import logging
 import os
 import random
-import smtplib
 import threading
 import time
 from contextlib import closing
@@ -19,21 +18,24 @@ from flask_mail import Message
 
 from database.db import DATABASE_ERRORS, ensure_indexes
 from database.models import Mail, Movie, User
-from services import inbox, mail_service
+from services import inbox, mail_service, smtp
 from services.mail_service import Connection
 
 # The answer to the request is out before the work begins: it must not slow the known address.
 SETTLE_SECONDS = 0.3
 # How late another process's wish, or one that was put off, may be seen.
 POLL_SECONDS = 2.0
-# Longer than a dialogue about one mail (seven answers of MAIL_TIMEOUT at most), so that none is
-# sent twice.
+# Longer than what is done about one mail: five answers of the mail server, each within
+# MAIL_TIMEOUT, and two of the database. So none is sent twice.
 CLAIM_SECONDS = 85.0
 # The one wish that is for no mail: take out the movies of a user who is gone, named by id.
 FORGET = "forget"
 GIVE_UP_SECONDS = 24 * 3600.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 2.0, 300.0
+# A wrong password does not mend itself, and a few more guesses may lock the account.
+LOGIN_RETRY_SECONDS = 900.0
 STOP_SECONDS = 5.0
+FORESEEN = (OSError, *DATABASE_ERRORS)
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class Outbox:
         """Belong to app: every request sees to it that the thread runs."""
         self._app = app
         self._pid = 0
+        self._failures = 0  # of the mail server, one after the other
         self._starting = threading.Lock()
         app.extensions["outbox"] = self
         app.before_request(self.start)
@@ -100,16 +103,29 @@ class Outbox:
             self._stopping.wait(SETTLE_SECONDS)
 
     def _drain(self) -> None:
-        """Fulfil every wish that is due, over one connection; stop where the server is away."""
+        """Fulfil every wish that is due, over one connection; pause where the server is away."""
         with closing(Connection(current_app.extensions["mail"])) as connection:
             while not self._stopping.is_set() and (wish := claim()):
                 try:
-                    _fulfil(wish, connection)
+                    if _fulfil(wish, connection):
+                        self._failures = 0
                 except Exception as error:
                     connection.close()
-                    _put_off(wish, error)
-                    if isinstance(error, OSError) and not _reply_code(error):
+                    if isinstance(error, OSError) and not smtp.reply_code(error):
+                        self._pause(wish, error)
                         return
+                    _put_off(wish, error, _wait(wish.attempts - 1))
+
+    def _pause(self, wish: Mail, error: OSError) -> None:
+        """Leave the server alone for a while, whatever else is due and whoever wakes us.
+
+        Each wish that tried it for itself would be another login with a wrong password.
+        """
+        refused = isinstance(error, smtp.LoginError)
+        wait = LOGIN_RETRY_SECONDS if refused else _wait(self._failures)
+        self._failures += 1
+        _put_off(wish, error, wait)
+        self._stopping.wait(wait)
 
 
 def claim() -> Mail | None:
@@ -125,21 +141,27 @@ def _update(wish: Mail, **update: Any) -> bool:
     return bool(Mail.objects(id=wish.id, attempts=wish.attempts).update_one(**update))
 
 
-def _fulfil(wish: Mail, connection: Connection) -> None:
-    """Send the mail; nobody has the address: forget the wish. Raises whatever went wrong."""
+def _fulfil(wish: Mail, connection: Connection) -> bool:
+    """Send the mail and say that it went out; nobody has the address: forget the wish.
+
+    Raises whatever went wrong.
+    """
     if wish.kind == FORGET:
         _forget(wish)
-        return
+        return False
     user = User.with_email(wish.email)
-    if user is not None:
-        if connection.open() and not _update(wish, set__due_at=time.time() + CLAIM_SECONDS):
-            return
-        message = mail_service.compose(wish, user)
-        connection.deliver(message)
-        if inbox.is_open():
-            _keep(wish, message)
-            return
-    wish.delete()
+    if user is None:
+        wish.delete()
+        return False
+    if connection.open() and not _update(wish, set__due_at=time.time() + CLAIM_SECONDS):
+        return False
+    message = mail_service.compose(wish, user)
+    connection.deliver(message)
+    if inbox.is_open():
+        _keep(wish, message)
+    else:
+        wish.delete()
+    return True
 
 
 def _keep(wish: Mail, message: Message) -> None:
@@ -158,27 +180,18 @@ def _forget(wish: Mail) -> None:
     wish.delete()
 
 
-def _put_off(wish: Mail, error: Exception) -> None:
+def _wait(failures: int) -> float:
+    """Return how many seconds to wait after so many failures before: ever more, and never just."""
+    wait: float = min(FIRST_RETRY_SECONDS * 2 ** min(failures, 10), LAST_RETRY_SECONDS)
+    return wait * random.uniform(0.5, 1.5)  # noqa: S311 (not a secret)
+
+
+def _put_off(wish: Mail, error: Exception, wait: float) -> None:
     """Try again later; give up, keeping the wish, after a day or when the server says never."""
-    code, now = _reply_code(error), time.time()
-    foreseen = isinstance(error, OSError)
-    reason = f"SMTP {code}" if code else f"{type(error).__name__}: {error if foreseen else '?'}"
+    code, reason, now = smtp.reply_code(error), smtp.reason(error), time.time()
     if code >= 500 or now - wish.created_at >= GIVE_UP_SECONDS:
         if _update(wish, set__state=Mail.GIVEN_UP, set__last_error=reason):
             logger.error("Mail %s given up: %s; it is kept", wish.id, reason)
-        return
-    wait = min(FIRST_RETRY_SECONDS * 2 ** min(wish.attempts - 1, 10), LAST_RETRY_SECONDS)
-    wait *= random.uniform(0.5, 1.5)  # noqa: S311 (not a secret)
-    if _update(wish, set__due_at=now + wait, set__last_error=reason):
-        defect = None if foreseen else error
+    elif _update(wish, set__due_at=now + wait, set__last_error=reason):
+        defect = None if isinstance(error, FORESEEN) else error
         logger.warning("Mail %s: %s; again in %.0f s", wish.id, reason, wait, exc_info=defect)
-
-
-def _reply_code(error: Exception) -> int:
-    """Return what the server replied to this one mail; 0 when that is not what went wrong.
-
-    A sender that is refused is not the mail's fault but a setting's, for someone to mend.
-    """
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return int(next(iter(error.recipients.values()))[0])
-    return error.smtp_code if isinstance(error, smtplib.SMTPDataError) else 0
