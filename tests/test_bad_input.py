@@ -418,7 +418,8 @@ print(answer.status_code, answer.headers["Retry-After"], answer.content_type, an
 
 
 def test_while_the_database_is_away_the_service_is_unavailable(tmp_path):
-    settings = environment(MONGODB_URI=f"mongodb://127.0.0.1:{free_port()}", DATA_DIR=tmp_path)
+    away = {"MONGODB_URI": f"mongodb://127.0.0.1:{free_port()}", "MONGODB_TIMEOUT": 1}
+    settings = environment(DATA_DIR=tmp_path, **away)
     command = [sys.executable, "-c", ASK_WITHOUT_A_DATABASE]
     process = subprocess.run(command, cwd=HOME, env=settings, stdout=-1, stderr=-1, timeout=30)
     status, retry_after, content_type, text = process.stdout.decode().split(" ", 3)
