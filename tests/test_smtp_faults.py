@@ -113,7 +113,7 @@ def test_a_fault_of_the_server_puts_all_off_and_no_mail_is_lost_or_doubled(
     tried = wait_until(lambda: Mail.objects(last_error__exists=True).first(), 3)
     assert tried.last_error.startswith(error)
     assert sorted(wish.attempts for wish in Mail.objects(state=Mail.WAITING)) == [0, 0, 1]
-    (line,) = lines_about_mails(caplog)
+    (line,) = wait_until(lambda: lines_about_mails(caplog))
     assert line.startswith(f"Mail {tried.id}: {tried.last_error}; again in ")
     assert_no_secrets(line + tried.last_error)
     assert "Traceback" not in caplog.text
@@ -169,7 +169,7 @@ def test_a_mail_that_is_refused_waits_or_is_given_up_alone(
     code = answer[:3] if answer[0].isdigit() else "-1"
     assert (wish.email, wish.state) == ("user1@example.com", state)
     assert wish.last_error == f"SMTP {code}"
-    (line,) = lines_about_mails(caplog)
+    (line,) = wait_until(lambda: lines_about_mails(caplog))
     assert "again in" in line if state == Mail.WAITING else "given up" in line
     assert_no_secrets(line)
 
@@ -209,7 +209,7 @@ def test_a_wrong_password_is_no_storm_of_logins_however_many_mails_wait(
         box.wake()
         time.sleep(0.02)
     assert len(server.heard) == 1
-    (line,) = lines_about_mails(caplog)
+    (line,) = wait_until(lambda: lines_about_mails(caplog))
     assert line.endswith(f"LoginError: 535; again in {outbox.LOGIN_RETRY_SECONDS:.0f} s")
 
 
