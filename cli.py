@@ -121,8 +121,9 @@ def retry() -> None:
 
 @mail.command()
 def purge() -> None:
-    """Forget what was given up."""
-    click.echo(f"{Mail.objects(state=Mail.GIVEN_UP).delete()} forgotten")
+    """Forget what was given up, and the copies of what was sent in development."""
+    kept = sum(Mail.objects(state=state).delete() for state in (Mail.GIVEN_UP, Mail.SENT))
+    click.echo(f"{kept} forgotten")
 
 
 @movies.command("import")

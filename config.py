@@ -17,6 +17,7 @@ DEVELOPMENT, PRODUCTION = "development", "production"
 NEEDED_IN_PRODUCTION = ("JWT_SECRET_KEY", "MONGODB_URI", "MAIL_SERVER", "PUBLIC_URL")
 SECRET_BYTES = 32
 MANY = 10**9
+LINK = Regexp(r"[A-Za-z][\w.+-]+:.*\{token\}", error="Must be a link that contains {{token}}.")
 MAX_BODY_BYTES = 64 * 1024
 
 
@@ -53,9 +54,7 @@ class SettingsSchema(Schema):
     JWT_SESSION_MAX_AGE = fields.Integer(load_default=7776000, validate=Range(1, MANY))
     RESET_TOKEN_EXPIRE_MINUTES = fields.Integer(load_default=10, validate=Range(1, MANY))
     PUBLIC_URL = fields.Url(load_default=None, require_tld=False, schemes={"http", "https"})
-    RESET_URL = fields.String(
-        load_default=None, validate=Regexp(r".*\{token\}", error="Must contain {{token}}.")
-    )
+    RESET_URL = fields.String(load_default=None, validate=LINK)
     MAIL_SERVER = fields.String(load_default=None)
     MAIL_PORT = fields.Integer(load_default=25, validate=Range(1, 65535))
     MAIL_USERNAME = fields.String(load_default=None)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields
 from marshmallow.validate import OneOf
 
 from database.models import ROLES
@@ -25,13 +25,22 @@ def time(example: str) -> fields.String:
     return text(example, format="date-time")
 
 
-class MessageSchema(Schema):
+class AnswerSchema(Schema):
+    """An object that may have more fields one day: clients must let them pass."""
+
+    class Meta:
+        """Say so in the document."""
+
+        unknown = EXCLUDE
+
+
+class MessageSchema(AnswerSchema):
     """A sentence for a person."""
 
-    message = text("Logged out")
+    message = text("Done")
 
 
-class IdSchema(Schema):
+class IdSchema(AnswerSchema):
     """What was made."""
 
     id = text(AN_ID)
@@ -40,8 +49,10 @@ class IdSchema(Schema):
 class WelcomeSchema(IdSchema, MessageSchema):
     """An account that was made."""
 
+    message = text("Welcome! You can log in now")
 
-class TokensSchema(Schema):
+
+class TokensSchema(AnswerSchema):
     """A pair of tokens. `expires_in` are the seconds that the access token lives."""
 
     token = text("eyJhbGciOiJIUzI1NiIs...")
@@ -54,11 +65,12 @@ class TokensSchema(Schema):
 class VerifiedSchema(WelcomeSchema):
     """Whose token it is, and how many seconds it lives."""
 
+    message = text("Token is valid")
     email = text("ada@example.com")
     expires_in = seconds(871)
 
 
-class SessionSchema(Schema):
+class SessionSchema(AnswerSchema):
     """A place where a user is logged in; `current` is the one that asks."""
 
     id = text("9f86d081884c7d65")
@@ -71,6 +83,7 @@ class SessionSchema(Schema):
 class HasBeenResetSchema(MessageSchema):
     """Whose password was set."""
 
+    message = text("Password has been reset")
     email = text("ada@example.com")
 
 
@@ -83,13 +96,13 @@ class AccountSchema(IdSchema):
     created_at = time("2026-11-20T09:30:00Z")
 
 
-class ObjectIdSchema(Schema):
+class ObjectIdSchema(AnswerSchema):
     """An id, in MongoDB's extended JSON."""
 
     oid = fields.String(required=True, data_key="$oid", metadata={"examples": [AN_ID]})
 
 
-class StoredMovieSchema(Schema):
+class StoredMovieSchema(AnswerSchema):
     """A movie in the bag."""
 
     _id = fields.Nested(ObjectIdSchema, required=True)
@@ -99,7 +112,7 @@ class StoredMovieSchema(Schema):
     added_by = fields.Nested(ObjectIdSchema, required=True)
 
 
-class ErrorSchema(Schema):
+class ErrorSchema(AnswerSchema):
     """Why not; `errors` says more of a validation error, a list of sentences for each field."""
 
     message = text("Invalid username or password")
@@ -108,7 +121,7 @@ class ErrorSchema(Schema):
     errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
 
 
-class OpenApiSchema(Schema):
+class OpenApiSchema(AnswerSchema):
     """An OpenAPI document."""
 
     openapi = text("3.1.0")

@@ -1,8 +1,10 @@
 """Development's inbox: every mail, by whichever way it went. In production it does not exist."""
 
+import re
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from flask import current_app, render_template
+from flask import current_app, render_template, request
 from flask.views import MethodView
 from werkzeug.exceptions import NotFound
 
@@ -14,10 +16,23 @@ from services.mail_service import SUBJECTS
 from services.times import iso
 
 
+def only_here() -> None:
+    """Raise NotFound unless it is this machine that asks, by one of its own names.
+
+    Mails hold reset links: no neighbour in the network may read them, and no website that bends
+    a name of its own to this address (DNS rebinding).
+    """
+    public = urlsplit(current_app.config["PUBLIC_URL"]).hostname
+    name = re.sub(r":\d+$", "", request.host)
+    here = ip_address(request.remote_addr or "0.0.0.0").is_loopback  # noqa: S104 (no binding)
+    if not here or name not in ("localhost", "127.0.0.1", "[::1]", public):
+        raise NotFound("Mails are shown on this machine alone.")
+
+
 class Inbox(MethodView):
     """The mails of this development server."""
 
-    @answers_page(ServiceUnavailableError)
+    @answers_page(NotFound, ServiceUnavailableError)
     def get(self) -> str:
         """Show the newest mails: waiting, sent, or given up and why."""
         return render_template("inbox.html", mails=inbox.newest(), subjects=SUBJECTS, iso=iso)

@@ -25,14 +25,14 @@ def initialize_errors(app: Flask) -> None:
 def answer(error: Exception) -> Response:
     """Return the answer to an error: what Flask refuses, what we refuse by name, the rest."""
     if isinstance(error, HTTPException) and error.code:
-        return _json(facts_of(error), dict(error.get_headers()))
+        return _json(error)
     if isinstance(error, DATABASE_ERRORS):
         logger.error("%s %s: database: %s", request.method, request.url_rule, error)
         error = ServiceUnavailableError()
     if not isinstance(error, ApiError):
         logger.error("%s %s failed", request.method, request.url_rule, exc_info=error)
         error = InternalServerError()
-    return _json(facts_of(error), _headers(error))
+    return _json(error)
 
 
 def facts_of(error: ApiError | HTTPException) -> dict[str, Any]:
@@ -47,14 +47,17 @@ def facts_of(error: ApiError | HTTPException) -> dict[str, Any]:
     return {**facts, **more}
 
 
-def _headers(error: ApiError) -> Headers:
+def headers_of(error: ApiError | HTTPException) -> Headers:
     """Say how to authenticate with a 401 (RFC 6750 §3), when to try again with a 503."""
+    if isinstance(error, HTTPException):
+        return dict(error.get_headers())
     if error.status == 401:
         bad_token = isinstance(error, TokenError)
         return {"WWW-Authenticate": 'Bearer error="invalid_token"' if bad_token else "Bearer"}
     return {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.status == 503 else {}
 
 
-def _json(facts: dict[str, Any], headers: Headers) -> Response:
+def _json(error: ApiError | HTTPException) -> Response:
+    facts = facts_of(error)
     body = json.dumps(facts) + "\n"
-    return Response(body, facts["status"], headers, mimetype="application/json")
+    return Response(body, facts["status"], headers_of(error), mimetype="application/json")

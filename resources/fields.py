@@ -48,9 +48,11 @@ class Password(fields.String):
 class Line(fields.String):
     """A line of text, trimmed."""
 
-    def __init__(self, longest: int, example: str, **options: Any) -> None:
-        """Take 1 to longest characters; example is for the document."""
+    def __init__(self, longest: int, example: str, description: str = "", **options: Any) -> None:
+        """Take 1 to longest characters; example and description are for the document."""
         facts = {"minLength": 1, "maxLength": longest, "pattern": LINE, "examples": [example]}
+        if description:
+            facts["description"] = description
         super().__init__(metadata=facts, **options)
         self._longest = longest
 

@@ -32,7 +32,7 @@ class Movies(Resource):
     @accepts(query=MoviePageSchema)
     @answers(StoredMovieSchema, many=True)
     def get(self, **page: Any) -> tuple[Any, int, dict[str, str]]:
-        """List movies by name, of a genre or with a word in the name; `Link` leads on."""
+        """List movies by name; the Link header leads to the next page."""
         movies, last = movie_service.page(**page)
         headers = {}
         if last is not None:

@@ -1,6 +1,7 @@
 """The OpenAPI document.
 
-It is read off the routes, their schemas, their errors and their docstrings: so it can't drift.
+It is read off the routes, their schemas, their errors and their docstrings; the tests hold every
+answer that they get to it.
 """
 
 import inspect
@@ -15,12 +16,13 @@ from flask import Flask, current_app
 from flask_restful import Resource
 from marshmallow import Schema
 from werkzeug import exceptions
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from resources.answers import ErrorSchema, OpenApiSchema
-from resources.errors import facts_of
-from resources.request import accepts, answers
-from services.errors import SchemaValidationError, ServiceUnavailableError
+from resources.errors import facts_of, headers_of
+from resources.request import NOT_CALLED_JSON, NOT_JSON, accepts, answers
+from services.errors import ApiError, SchemaValidationError, ServiceUnavailableError
 from services.token_service import ACCESS, PWD_RESET, REFRESH
 
 VERSION = "1.0.0"
@@ -28,26 +30,26 @@ ABOUT = """Accounts, sessions, password reset and a bag of movies.
 
 Sign up, log in, and give the `token` of the answer to **Authorize**, under `access`. Every error
 has one shape; `error` names it, `errors` says more of a field that is missing or not fit."""
+# Swagger UI puts the cursor into the last.
 SCOPES = {
-    ACCESS: "The `token` of login and refresh: opens all that asks for a user.",
-    REFRESH: "The `refresh_token` of login and refresh: for the next pair, or to log out.",
     PWD_RESET: "The token from the mail: sets the password, once.",
+    REFRESH: "The `refresh_token` of login and refresh: for the next pair, or to log out.",
+    ACCESS: "The `token` of login and refresh: opens all that asks for a user.",
 }
 # What any route of the API may answer.
 COMMON = (
-    SchemaValidationError,
-    exceptions.BadRequest,
-    exceptions.RequestEntityTooLarge,
-    exceptions.UnsupportedMediaType,
-    ServiceUnavailableError,
+    SchemaValidationError(errors={"nonsense": ["Unknown field."]}),
+    exceptions.BadRequest(NOT_JSON),
+    exceptions.RequestEntityTooLarge(),
+    exceptions.UnsupportedMediaType(NOT_CALLED_JSON),
+    ServiceUnavailableError(),
 )
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 HEADERS = {
-    "Link": "Leads to the next page, if there is one (RFC 8288).",
-    "Retry-After": "Seconds after which to try again.",
-    "WWW-Authenticate": "How to authenticate (RFC 6750).",
+    "Link": ("string", "Leads to the next page, if there is one (RFC 8288)."),
+    "Retry-After": ("integer", "Seconds after which to try again."),
+    "WWW-Authenticate": ("string", "How to authenticate (RFC 6750)."),
 }
-STATUS_HEADERS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
 
 Json = dict[str, Any]
 
@@ -125,7 +127,9 @@ def _request_body(facts: Json) -> Json:
         return {}
     kind = "application/x-www-form-urlencoded" if "page" in facts else "application/json"
     required = any(field.required for field in schema.fields.values())
-    return {"requestBody": {"required": required, "content": {kind: {"schema": schema}}}}
+    content = {kind: {"schema": schema}}
+    meaning = _docstring(type(schema))[0]
+    return {"requestBody": {"description": meaning, "required": required, "content": content}}
 
 
 def _success(facts: Json) -> Json:
@@ -135,32 +139,35 @@ def _success(facts: Json) -> Json:
     schema = {"type": "array", "items": one} if facts["many"] else one
     headers = ["Link"] if "after" in facts["query"]().fields else []
     content = {"application/json": {"schema": schema}}
-    return {"description": _docstring(one)[0], "content": content, **_headers(headers)}
+    meaning = "A list." if facts["many"] else _docstring(one)[0]
+    return {"description": meaning, "content": content, **_headers(headers)}
 
 
 def _refusals(facts: Json) -> Json:
-    """Return each status with the errors that have it, by name."""
-    by_status: dict[str, Json] = {}
-    errors = facts["errors"] if "page" in facts else (*COMMON, *facts["errors"])
-    for error in errors:
-        refusal = facts_of(error())
-        if error is SchemaValidationError:
-            refusal["errors"] = {"nonsense": ["Unknown field."]}
-        by_status.setdefault(str(refusal["status"]), {})[refusal["error"]] = refusal
-    return {status: _refusal(status, named, facts) for status, named in sorted(by_status.items())}
+    """Return each status with the errors that have it."""
+    by_status: dict[int, list[ApiError | HTTPException]] = {}
+    common = () if "page" in facts else COMMON
+    for error in (*common, *(refusal() for refusal in facts["errors"])):
+        by_status.setdefault(facts_of(error)["status"], []).append(error)
+    return {str(code): _refusal(errors, facts) for code, errors in sorted(by_status.items())}
 
 
-def _refusal(status: str, named: dict[str, Json], facts: Json) -> Json:
+def _refusal(errors: list[ApiError | HTTPException], facts: Json) -> Json:
+    named = {fact["error"]: {"value": fact} for fact in map(facts_of, errors)}
     told = {"description": " · ".join(f"`{name}`" for name in named)}
+    told |= _headers(name for error in errors for name in headers_of(error))
     if "page" in facts:
         return {**told, "content": {"text/html": {"schema": {"type": "string"}}}}
-    examples = {name: {"value": refusal} for name, refusal in named.items()}
-    content = {"application/json": {"schema": ErrorSchema, "examples": examples}}
-    return {**told, "content": content, **_headers(STATUS_HEADERS.get(int(status), []))}
+    content = {"application/json": {"schema": ErrorSchema, "examples": named}}
+    return {**told, "content": content}
 
 
 def _headers(names: Iterable[str]) -> Json:
-    told = {name: {"description": HEADERS[name], "schema": {"type": "string"}} for name in names}
+    told = {}
+    for name in names:
+        if name in HEADERS:
+            kind, meaning = HEADERS[name]
+            told[name] = {"description": meaning, "schema": {"type": kind}}
     return {"headers": told} if told else {}
 
 

@@ -1,6 +1,6 @@
 """The pages: a welcome, the documentation, and the form behind the link of a reset mail."""
 
-from flask import Response, g, render_template, request
+from flask import Blueprint, Flask, Response, g, render_template, request
 from flask.views import MethodView
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -72,6 +72,13 @@ class ResetPage(MethodView):
         return render_template("done.html", email=password_service.reset(token, password).email)
 
 
+def register_pages(app: Flask, pages: Blueprint) -> None:
+    """Let app serve pages, whose errors are pages too."""
+    pages.register_error_handler(Exception, error_page)
+    pages.after_request(protect)
+    app.register_blueprint(pages)
+
+
 def protect(response: Response) -> Response:
     """Keep the page, and the token in its address, out of caches, frames and other hosts' logs."""
     for name, value in HEADERS.items():
@@ -83,7 +90,8 @@ def error_page(error: Exception) -> Response:
     """Answer as for any error, but as a page: the form again, a dead link, or what went wrong."""
     response = answer(error)
     facts = response.get_json()
-    page = {400: "reset.html", 401: "dead.html"}.get(facts["status"], "error.html")
+    refused = "dead.html" if facts["status"] == 401 else "error.html"
+    page = "reset.html" if "errors" in facts else refused
     response.set_data(render_template(page, **{"errors": {}, **facts}))
     response.mimetype = "text/html"
     return response

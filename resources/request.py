@@ -25,6 +25,9 @@ from services.errors import (
 )
 from services.token_service import ACCESS, Claims
 
+NOT_JSON = "The body is not valid JSON in UTF-8"
+NOT_CALLED_JSON = "The body must be JSON, with Content-Type: application/json"
+
 View = Callable[..., Any]
 Decorator = Callable[[View], View]
 
@@ -170,15 +173,13 @@ def read_json() -> dict[str, Any]:
     if not body:
         return {}
     if request.mimetype != "application/json":
-        raise exceptions.UnsupportedMediaType(
-            "The body must be JSON, with Content-Type: application/json"
-        )
+        raise exceptions.UnsupportedMediaType(NOT_CALLED_JSON)
     try:
         data = json.loads(body.decode())
         # What can't be written again was not valid: NaN, Infinity, half of a surrogate pair.
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
-        raise exceptions.BadRequest("The body is not valid JSON in UTF-8") from None
+        raise exceptions.BadRequest(NOT_JSON) from None
     if not isinstance(data, dict):
         raise exceptions.BadRequest("The body must be a JSON object")
     return data

@@ -19,10 +19,10 @@ from resources.auth import (
     Signup,
     Verify,
 )
-from resources.dev_mail import Inbox, InboxMail
+from resources.dev_mail import Inbox, InboxMail, only_here
 from resources.movie import Movies, OneMovie
 from resources.openapi import OpenApi
-from resources.pages import Docs, ResetPage, Welcome, error_page, protect
+from resources.pages import Docs, ResetPage, Welcome, register_pages
 from resources.reset_password import ForgotPassword, ResetPassword
 from resources.users import Me, OneUser, Users
 
@@ -60,12 +60,14 @@ def initialize_routes(app: Flask) -> None:
     pages.add_url_rule("/", view_func=Welcome.as_view("welcome"))
     pages.add_url_rule("/api/docs", view_func=Docs.as_view("docs"))
     pages.add_url_rule("/reset/<token>", view_func=ResetPage.as_view("reset"))
+    register_pages(app, pages)
     if app.config["APP_ENV"] == DEVELOPMENT:
-        pages.add_url_rule("/dev/mail", view_func=Inbox.as_view("inbox"))
-        pages.add_url_rule("/dev/mail/<mail_id>", view_func=InboxMail.as_view("mail"))
-    pages.register_error_handler(Exception, error_page)
-    pages.after_request(protect)
-    app.register_blueprint(pages)
+        dev = Blueprint("dev", __name__)
+        dev.add_url_rule("/dev/mail", view_func=Inbox.as_view("inbox"))
+        dev.add_url_rule("/dev/mail/<mail_id>", view_func=InboxMail.as_view("mail"))
+        dev.before_request(only_here)
+        register_pages(app, dev)
+
     swagger = Path(flask_swagger_ui.__file__).parent / "dist"
     app.register_blueprint(
         Blueprint("swagger", __name__, static_folder=swagger, static_url_path="/static/swagger")

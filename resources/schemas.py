@@ -7,6 +7,8 @@ from marshmallow.validate import Range, Regexp
 
 from resources.fields import Cursor, Email, Line, Lines, Name, Password, Role
 
+AFTER = "Where the page begins: follow the Link header, which has it."
+
 
 class EmailSchema(Schema):
     """An address alone."""
@@ -21,7 +23,7 @@ class LoginSchema(EmailSchema):
 
 
 class NewPasswordSchema(Schema):
-    """A password to set; typed twice, it must be the same."""
+    """A password to set: 8 to 128 characters, hard to guess; typed twice, it must be the same."""
 
     password = Password(required=True)
     password_confirmation = Password()
@@ -82,10 +84,13 @@ class DeleteUserSchema(Schema):
 class PageSchema(Schema):
     """Which part of a list: how many at most, and after which."""
 
-    limit = fields.Integer(load_default=50, validate=Range(1, 200))
+    limit = fields.Integer(
+        load_default=50, validate=Range(1, 200), metadata={"description": "How many at most."}
+    )
     after = fields.String(
         validate=Regexp(r"[0-9a-f]{24}\Z", error="Not a cursor."),
-        metadata={"pattern": "^[0-9a-f]{24}$"},  # for readers who do not know Python's \Z
+        # The pattern is for readers who do not know Python's \Z.
+        metadata={"pattern": "^[0-9a-f]{24}$", "description": AFTER},
     )
 
 
@@ -108,7 +113,9 @@ class ChangeMovieSchema(Schema):
 class MoviePageSchema(Schema):
     """Which part of the bag."""
 
-    limit = fields.Integer(load_default=50, validate=Range(1, 200))
-    after = Cursor()
-    genre = Line(100, "Crime")
-    q = Line(200, "heat")
+    limit = fields.Integer(
+        load_default=50, validate=Range(1, 200), metadata={"description": "How many at most."}
+    )
+    after = Cursor(metadata={"description": AFTER})
+    genre = Line(100, "Crime", "A genre, exactly.")
+    q = Line(200, "heat", "Any part of the name, in any case.")

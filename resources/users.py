@@ -67,7 +67,7 @@ class Users(Resource):
     @accepts(query=PageSchema)
     @answers(AccountSchema, many=True)
     def get(self, user: User, claims: Claims, **page: Any) -> tuple[Any, int, dict[str, str]]:
-        """List accounts in the order of their signup; `Link` leads to the next page."""
+        """List accounts in the order of their signup; the Link header leads on."""
         users, cursor = user_service.page(**page)
         link = f'</api/users?limit={page["limit"]}&after={cursor}>; rel="next"'
         return [shown(each) for each in users], 200, {"Link": link} if cursor else {}

@@ -8,6 +8,8 @@ from database.models import Mail
 from services.mail_service import SUBJECTS
 
 KEPT = 100
+# Read so many at once: among them there are wishes that are for no mail, and copies to drop.
+READ = 2 * KEPT
 
 
 def is_open() -> bool:
@@ -17,7 +19,7 @@ def is_open() -> bool:
 
 def newest() -> list[Mail]:
     """Return the newest mails, waiting, sent or given up, without what they say."""
-    wishes = Mail.objects.exclude("text", "html").order_by("-id").limit(2 * KEPT)
+    wishes = Mail.objects.exclude("text", "html").order_by("-id").limit(READ)
     return [wish for wish in wishes if wish.kind in SUBJECTS][:KEPT]
 
 
@@ -29,6 +31,6 @@ def find(mail_id: str) -> Mail | None:
 
 def prune() -> None:
     """Drop all copies but the newest."""
-    sent = Mail.objects(state=Mail.SENT).only("id").order_by("-due_at").limit(2 * KEPT)
-    for copy in list(sent)[KEPT:]:
-        copy.delete()
+    sent = Mail.objects(state=Mail.SENT).only("id").order_by("-due_at").limit(READ)
+    for copy in list(sent.as_pymongo())[KEPT:]:
+        Mail.objects(id=copy["_id"]).delete()

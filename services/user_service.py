@@ -80,7 +80,8 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
     """Delete user with all sessions and wishes; users who delete themselves give the password.
 
     The account goes whole. Should the process die then, the outbox finds nobody for the wishes
-    that are left, and forgets them; what it gave up it would not look at again: that goes before.
+    that are left, and forgets them; those it is done with it would not look at again: they go
+    before.
     The movies it takes out by a wish of its own, together with one that was just being added.
     Raises SchemaValidationError, LastAdminError, UserNotExistsError when another was faster, or
     BadTokenError when password or role was changed meanwhile.
@@ -91,7 +92,8 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
         checked = {"password_version": user.password_version}
     set_role(user, USER)
     wishes = {"email": exactly(user.email)}
-    Mail.objects(__raw__={**wishes, "state": Mail.GIVEN_UP}).delete()
+    for state in (Mail.GIVEN_UP, Mail.SENT):
+        Mail.objects(__raw__={**wishes, "state": state}).delete()
     rest = outbox.put(outbox.FORGET, str(user.id))
     if not User.objects(id=user.id, role=USER, **checked).delete():
         rest.delete()

@@ -1,15 +1,17 @@
 // Looks every two seconds whether this page has changed, and shows what is new.
 const main = () => document.querySelector("[data-live]");
-let shown;
+let shown = main().innerHTML;
 
 async function look() {
-  const answer = await fetch(location.href).catch(() => null);
+  const answer = document.hidden ? null : await fetch(location.href).catch(() => null);
   if (!answer?.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.querySelector("[data-live]");
-  if (shown !== undefined && fresh.innerHTML !== shown) main().replaceWith(fresh.cloneNode(true));
+  if (fresh.innerHTML === shown) return;
+  const focused = document.activeElement.getAttribute("href");
   shown = fresh.innerHTML;
+  main().replaceWith(fresh);
+  if (focused) main().querySelector(`a[href="${focused}"]`)?.focus();
 }
 
-look();
 setInterval(look, 2000);

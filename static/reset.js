@@ -1,11 +1,13 @@
 // A button that shows what was typed, and hides it again.
-for (const button of document.querySelectorAll("button[aria-pressed]")) {
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    const shows = button.getAttribute("aria-pressed") !== "true";
-    button.setAttribute("aria-pressed", shows);
-    for (const field of document.querySelectorAll("[autocomplete=new-password]")) {
-      field.type = shows ? "text" : "password";
-    }
-  });
+const button = document.querySelector("button[aria-pressed]");
+const fields = document.querySelectorAll("[autocomplete=new-password]");
+
+function show(yes) {
+  button.setAttribute("aria-pressed", yes);
+  for (const field of fields) field.type = yes ? "text" : "password";
 }
+
+button.hidden = false;
+button.addEventListener("click", () => show(button.getAttribute("aria-pressed") !== "true"));
+// Nothing that remembers what people type into forms may take it for plain text.
+button.form.addEventListener("submit", () => show(false));

@@ -148,8 +148,8 @@ def test_the_documentation_lists_every_operation(open_page, site):
 def test_the_documentation_tries_a_request_with_a_bearer_token(open_page, site):
     page = open_page("/api/docs")
     page.get_by_role("button", name="Authorize").first.click()
-    page.locator(".auth-container input").first.fill(site.log_in().json()["token"])
-    page.get_by_role("button", name="Apply credentials").first.click()
+    page.locator(".auth-container input").last.fill(site.log_in().json()["token"])
+    page.get_by_role("button", name="Apply credentials").last.click()
     page.get_by_role("button", name="Close").first.click()
     operation = page.locator(".opblock", has_text="/api/auth/verify")
     operation.locator(".opblock-summary-control").click()
@@ -206,4 +206,13 @@ def test_no_page_violates_a_rule_of_accessibility(shown, scheme):
 
 def test_every_page_fits_a_phone_and_twice_the_size_of_letters(shown):
     page = shown(viewport={"width": 320, "height": 600})
+    for summary in page.locator(".opblock-summary-control").all()[:3]:
+        summary.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_authorize_puts_the_cursor_into_the_field_of_the_access_token(open_page):
+    page = open_page("/api/docs")
+    page.get_by_role("button", name="Authorize").first.click()
+    field = page.locator(".auth-container", has_text="access  (http").locator("input")
+    expect(field).to_be_focused()

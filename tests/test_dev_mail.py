@@ -134,6 +134,25 @@ def test_a_deleted_users_mails_go(dev):
     assert rows(dev) == []
 
 
+@pytest.mark.parametrize("path", ["/dev/mail", "/dev/mail/" + "0" * 24])
+@pytest.mark.parametrize(
+    ("host", "asks_from", "status"),
+    [
+        ("localhost:5000", "127.0.0.1", 200),
+        ("[::1]:5000", "::1", 200),
+        ("movie-bag.example", "127.0.0.1", 200),
+        ("127.0.0.1:5000", "192.168.1.7", 404),
+        ("evil.example:5000", "127.0.0.1", 404),
+        ("localhost.evil.example", "127.0.0.1", 404),
+    ],
+)
+def test_only_this_machine_by_a_name_of_its_own_sees_the_mails(dev, path, host, asks_from, status):
+    asked = {"REMOTE_ADDR": asks_from, "HTTP_HOST": host}
+    answer = dev.app.test_client().get(path, environ_overrides=asked)
+    assert answer.status_code == (status if path == "/dev/mail" else 404)
+    assert ("on this machine alone" in answer.text) == (status == 404)
+
+
 def test_production_has_no_inbox_and_keeps_no_copy(api, ada, mailbox):
     api.forgot()
     mailbox.wait_for(1)

@@ -83,6 +83,19 @@ def test_every_field_of_a_request_has_an_example_or_a_choice(document):
                 assert "examples" in shown or "enum" in shown, field
 
 
+def test_answers_may_grow_and_requests_may_not(document):
+    schemas = document["components"]["schemas"]
+    assert "additionalProperties" not in schemas["Tokens"]
+    assert schemas["Login"]["additionalProperties"] is False
+
+
+def test_every_query_parameter_says_what_it_is_for(document):
+    entries = operations(document).values()
+    asked = [given for entry in entries for given in entry["parameters"] if given["in"] == "query"]
+    assert len(asked) == 6
+    assert all(given["description"].endswith(".") for given in asked)
+
+
 @pytest.mark.parametrize(
     ("operation", "security"),
     [
