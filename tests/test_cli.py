@@ -234,7 +234,8 @@ def test_db_check_names_what_is_missing(app, monkeypatch):
 
 def test_a_database_that_is_away_is_told_in_words(shell):
     away, commands = f"127.0.0.1:{free_port()}", [("db", "check"), ("user", "list")]
-    for ended in at_once(2, lambda i: shell(*commands[i], MONGODB_URI=f"mongodb://{away}")):
+    settings = {"MONGODB_URI": f"mongodb://{away}", "MONGODB_TIMEOUT": 1}
+    for ended in at_once(2, lambda i: shell(*commands[i], **settings)):
         assert ended.returncode == 1
         assert away in ended.stdout + ended.stderr
         assert "Traceback" not in ended.stderr
