@@ -5,12 +5,13 @@ Not every server that speaks MongoDB's protocol does all of it right.
 
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mongoengine.connection import get_db
 from pymongo import ReturnDocument
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from database.db import DATABASE_ERRORS, ensure_indexes
 from database.models import DOCUMENTS, exactly
@@ -18,6 +19,8 @@ from database.models import DOCUMENTS, exactly
 Documents = Collection[dict[str, Any]]
 USER = {"_id": 1, "email": "a", "version": 0, "sessions": {"s": {"generation": 0}, "t": {}}}
 AT_0 = {"_id": 1, "sessions.s.generation": 0}
+# On a server where both of two updates happen, they did in nine rounds of ten.
+THREADS, ROUNDS = 16, 20
 
 
 def unique_index(documents: Documents) -> bool:
@@ -30,6 +33,17 @@ def unique_index(documents: Documents) -> bool:
     return False
 
 
+def unique_update(documents: Documents) -> bool:
+    """A unique index refuses, by whatever error, a change to a value that another has."""
+    documents.create_index("email", unique=True)
+    documents.insert_one({"_id": 2, "email": "b"})
+    try:
+        documents.update_one({"_id": 2}, {"$set": {"email": "a"}})
+    except OperationFailure:
+        return documents.find_one({"_id": 2}) == {"_id": 2, "email": "b"}
+    return False
+
+
 def conditional_update(documents: Documents) -> bool:
     """An update on a condition happens once, and says whether it did."""
     reset = {"$set": {"sessions": {}}, "$inc": {"version": 1}}
@@ -37,16 +51,28 @@ def conditional_update(documents: Documents) -> bool:
     return counts == [1, 0] and _user(documents) == {**USER, "version": 1, "sessions": {}}
 
 
+def simultaneous_updates(documents: Documents) -> bool:
+    """Of simultaneous updates on one condition one happens."""
+
+    def update(version: int) -> int:
+        at_version = {"_id": 1, "version": version}
+        return documents.update_one(at_version, {"$inc": {"version": 1}}).matched_count
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        won = [sum(pool.map(update, [version] * THREADS)) for version in range(ROUNDS)]
+    return won == [1] * ROUNDS
+
+
 def nested_update(documents: Documents) -> bool:
-    """`$inc`, `$set` and `$unset` reach into nested documents, all in one update."""
+    """`$inc`, `$set` and `$unset` reach into a nested document, and return the whole, in one."""
     update = {
         "$inc": {"sessions.s.generation": 1},
         "$set": {"sessions.s.rotated.g0": 1.5, "sessions.u": {"generation": 0}},
         "$unset": {"sessions.t": 1, "sessions.s.rotated.none": 1},
     }
-    documents.update_one(AT_0, update)
+    returned = documents.find_one_and_update(AT_0, update, return_document=ReturnDocument.AFTER)
     after = {"s": {"generation": 1, "rotated": {"g0": 1.5}}, "u": {"generation": 0}}
-    return bool(_user(documents)["sessions"] == after)
+    return returned == _user(documents) == {**USER, "sessions": after}
 
 
 def nested_condition(documents: Documents) -> bool:
@@ -108,7 +134,9 @@ def conditional_delete(documents: Documents) -> bool:
 
 NEEDS: tuple[Callable[[Documents], bool], ...] = (
     unique_index,
+    unique_update,
     conditional_update,
+    simultaneous_updates,
     nested_update,
     nested_condition,
     find_and_modify,

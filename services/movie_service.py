@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import NotUniqueError
+from mongoengine import NotUniqueError, OperationError
 from pymongo.errors import BulkWriteError
 
 from database.db import ensure_indexes
@@ -75,7 +75,10 @@ def change(user: User, movie_id: str, **fields: Any) -> None:
     try:
         if fields and not Movie.objects(id=movie.id).update_one(__raw__={"$set": fields}):
             raise MovieNotExistsError
-    except NotUniqueError:
+    except OperationError:
+        # Not every server says that it was the unique index: see who has the name.
+        if Movie.objects(key=fields.get("key")).only("id").first() in (None, movie):
+            raise
         raise MovieAlreadyExistsError from None
 
 

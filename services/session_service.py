@@ -53,7 +53,7 @@ def authenticate(claims: Claims) -> User:
 
     One read proves all three. Raises BadTokenError.
     """
-    user: User | None = of_token(claims).first()
+    user: User | None = of_token(claims).exclude("sessions").first()
     if user is None:
         raise BadTokenError
     return user
@@ -107,10 +107,10 @@ def drop(user: User, sid: str) -> None:
 
 
 def of_token(claims: Claims, **also: Any) -> Any:
-    """Query the user, without the map, while the session is at the token's generation."""
+    """Query the user while the session is at the token's generation."""
     generation = f"sessions.{claims['sid']}.generation"
     query = {"_id": ObjectId(claims["sub"]), generation: claims["gen"], **also}
-    return User.objects(__raw__=query).exclude("sessions")
+    return User.objects(__raw__=query)
 
 
 def _tokens(user: User, sid: str, generation: int, auth_time: float) -> Tokens:

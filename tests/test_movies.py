@@ -112,6 +112,17 @@ def test_of_two_simultaneous_renames_onto_one_name_one_wins(api, ada):
         refused(loser, 400, "MovieAlreadyExistsError")
 
 
+def test_a_change_that_fails_for_another_reason_is_not_laid_to_the_name(api, ada, heat):
+    add(api, ada, name="Alien")
+    movies = Movie._get_collection()
+    index = movies.create_index("folded", unique=True)
+    try:
+        answer = api.put(f"/api/movies/{heat}", json={"name": "ALIEN"}, token=ada["token"])
+    finally:
+        movies.drop_index(index)
+    refused(answer, 503, "ServiceUnavailableError")
+
+
 def test_who_added_a_movie_changes_and_deletes_it(api, ada, heat):
     path = f"/api/movies/{heat}"
     assert api.put(path, json={"name": "HEAT"}, token=ada["token"]).status_code == 200
