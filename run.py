@@ -1,5 +1,6 @@
 """The development server: `python run.py`, or `make run`."""
 
+import logging
 import signal
 import sys
 
@@ -7,9 +8,11 @@ import waitress
 from flask import Flask
 
 from app import create_app
-from config import SettingsError
+from config import DEVELOPMENT, SettingsError
 
 THREADS = 8
+
+logger = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -26,7 +29,10 @@ def main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f"Can't listen on {host}:{port}: {error}. Set HOST or PORT.")
     app.extensions["outbox"].start()
-    print(_greeting(app), flush=True)
+    if app.config["APP_ENV"] == DEVELOPMENT:
+        print(_greeting(app), flush=True)
+    else:
+        logger.info("Movie-bag is on %s:%s", host, port)
     server.run()
     app.extensions["outbox"].stop()
 

@@ -14,11 +14,14 @@ def record(event: str, *, user_id: object = "-", email: str | None = None) -> No
 
     An address appears as a fingerprint that only we can make.
     """
-    ip = request.remote_addr if has_request_context() else "shell"
+    facts = {"event": event, "user": str(user_id)}
     actor_id = g.get("actor_id", user_id)
-    by = f" by={actor_id}" if actor_id != user_id else ""
-    address = f" address={_fingerprint(email)}" if email else ""
-    logger.info("event=%s user=%s%s ip=%s%s", event, user_id, by, ip, address)
+    if actor_id != user_id:
+        facts["by"] = str(actor_id)
+    facts["ip"] = str(request.remote_addr) if has_request_context() else "shell"
+    if email:
+        facts["address"] = _fingerprint(email)
+    logger.info(" ".join(f"{name}={fact}" for name, fact in facts.items()), extra=facts)
 
 
 def _fingerprint(email: str) -> str:

@@ -189,9 +189,11 @@ def _wait(failures: int) -> float:
 def _put_off(wish: Mail, error: Exception, wait: float) -> None:
     """Try again later; give up, keeping the wish, after a day or when the server says never."""
     code, reason, now = smtp.reply_code(error), smtp.reason(error), time.time()
+    line = {"mail": str(wish.id)}
     if code >= 500 or now - wish.created_at >= GIVE_UP_SECONDS:
         if _update(wish, set__state=Mail.GIVEN_UP, set__last_error=reason):
-            logger.error("Mail %s given up: %s; it is kept", wish.id, reason)
+            logger.error("Mail %s given up: %s; it is kept", wish.id, reason, extra=line)
     elif _update(wish, set__due_at=now + wait, set__last_error=reason):
         defect = None if isinstance(error, FORESEEN) else error
-        logger.warning("Mail %s: %s; again in %.0f s", wish.id, reason, wait, exc_info=defect)
+        message = "Mail %s: %s; again in %.0f s"
+        logger.warning(message, wish.id, reason, wait, exc_info=defect, extra=line)

@@ -13,6 +13,7 @@ from tests.conftest import ADA
 from tests.servers import HOME, environment
 from tests.smtp import free_port
 from tests.test_mail import addresses, wish_for
+from tests.test_settings import PRODUCTION
 
 GUNICORN = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "4"]
 START = "POST /api/auth/forgot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -132,3 +133,19 @@ def test_settings_that_can_not_be_used_end_it_in_a_few_clear_lines(tmp_path):
     assert ended.returncode != 0
     assert "Traceback" not in ended.stderr
     assert "  PUBLIC_URL: Is needed in production." in ended.stderr
+
+
+def test_in_production_its_lines_are_json_and_name_no_path(documents, gunicorn, database, tmp_path):
+    access_log = tmp_path / "access.log"
+    settings = {name: PRODUCTION[name] for name in ("APP_ENV", "JWT_SECRET_KEY", "PUBLIC_URL")}
+    port, process = gunicorn(
+        "--access-logfile", access_log, **settings, MAIL_SERVER="127.0.0.1", MAIL_PORT=free_port()
+    )
+    assert status_of(port, b"GET /reset/eyJsecret HTTP/9.9\r\n\r\n") == 400
+    answer = requests.get(f"http://127.0.0.1:{port}/reset/eyJsecret", timeout=10)
+    process.terminate()
+    lines = [json.loads(line) for line in process.communicate(timeout=30)[1].splitlines()]
+    assert "Invalid request from ip=127.0.0.1" in [line["message"] for line in lines]
+    assert "/reset/<token>" in [line.get("route") for line in lines]
+    assert answer.headers["Server"] == "gunicorn"
+    assert "eyJ" not in json.dumps(lines) + access_log.read_text()

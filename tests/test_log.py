@@ -1,10 +1,21 @@
-"""What is logged: every request, nothing secret."""
+"""What is logged: every request, nothing secret; in production as JSON."""
 
 import base64
+import http.client
+import io
+import json
+import logging
+import re
+from datetime import UTC, datetime
 
+import pytest
 import requests
 
-from tests.conftest import NEW_PASSWORD, wait_until
+from config import DEVELOPMENT, PRODUCTION
+from database.models import Mail
+from logs import dress
+from tests.conftest import ADA, NEW_PASSWORD, wait_until
+from tests.test_settings import PRODUCTION as SETTINGS
 
 # Not the password that the greeting suggests.
 EVE = {"email": "eve@example.com", "password": "a secret of hers"}
@@ -48,3 +59,123 @@ def test_the_log_of_a_run_has_no_password_no_token_and_no_traceback(run):
         assert secret not in log
         assert base64.b64encode(secret.encode()).decode() not in log
     assert "eyJ" not in log
+
+
+@pytest.fixture
+def written(caplog):
+    """Return a function that returns what was logged since the last call, in a format."""
+    caplog.set_level(logging.INFO)
+    handlers = {env: dress(logging.StreamHandler(io.StringIO()), env) for env in ENVS}
+    for handler in handlers.values():
+        handler.addFilter(lambda record: record.name != "mail.log")  # the SMTP server of the tests
+        logging.getLogger().addHandler(handler)
+
+    def lines(env=PRODUCTION):
+        text = handlers[env].stream.getvalue()
+        handlers[env].stream.truncate(handlers[env].stream.seek(0))
+        return list(map(json.loads, text.splitlines())) if env == PRODUCTION else text
+
+    yield lines
+    for handler in handlers.values():
+        logging.getLogger().removeHandler(handler)
+
+
+ENVS = (DEVELOPMENT, PRODUCTION)
+
+
+def test_a_line_in_production_is_an_object_with_the_facts_as_fields(api, ada, written):
+    written()
+    api.log_in()
+    audit, access = written()
+    now = datetime.now(UTC)
+    for line in (audit, access):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+        assert abs(datetime.fromisoformat(line["time"]) - now).total_seconds() < 10
+        assert line["level"] == "INFO"
+    assert (audit["logger"], audit["event"]) == ("services.audit", "login")
+    assert audit["message"] == f"event=login user={audit['user']} ip=127.0.0.1"
+    asked = {"method": "POST", "route": "/api/auth/login", "status": 200}
+    assert access.items() >= asked.items()
+    assert 0 < access["duration_ms"] < 5000
+
+
+def test_a_failed_login_names_the_address_by_its_fingerprint(api, ada, written):
+    api.log_in(password="wrong")
+    (line,) = [line for line in written() if line.get("event") == "login_failed"]
+    assert re.fullmatch("[0-9a-f]{12}", line["address"])
+
+
+def test_all_lines_of_a_request_and_its_answer_have_one_id_and_no_other_request_has_it(
+    api, ada, written
+):
+    written()
+    ids = [api.log_in().headers["X-Request-ID"] for _ in range(2)]
+    assert [line["request_id"] for line in written()] == [ids[0], ids[0], ids[1], ids[1]]
+    assert ids[0] != ids[1]
+
+
+def test_in_development_the_id_is_in_the_text(api, written):
+    written(DEVELOPMENT)
+    number = api.get("/nothing").headers["X-Request-ID"]
+    assert re.search(rf"INFO {number} GET unknown 404 \d+\.\d ms$", written(DEVELOPMENT))
+
+
+@pytest.mark.parametrize("given", ["a", "A-z_0.9", "x" * 64])
+def test_the_id_of_a_caller_is_kept(api, written, given):
+    assert api.get("/", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given
+    assert written()[-1]["request_id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\tb", 'a"b', "a,b", "é", "{}", "<b>"])
+def test_an_id_that_is_long_or_not_well_formed_is_replaced(api, written, given):
+    connection = http.client.HTTPConnection("127.0.0.1", api.server.effective_port, timeout=10)
+    connection.request("GET", "/", headers={"X-Request-ID": given.encode("latin-1")})
+    made = connection.getresponse().headers["X-Request-ID"]
+    connection.close()
+    assert re.fullmatch("[0-9a-f]{16}", made)
+    assert written()[-1]["request_id"] == made
+
+
+def test_a_failure_is_one_line_with_the_traceback_in_a_field(api, written):
+    api.app.add_url_rule("/api/fails", view_func=fails)
+    number = api.get("/api/fails").headers["X-Request-ID"]
+    failure, access = written()
+    assert failure["level"] == "ERROR"
+    assert failure["request_id"] == access["request_id"] == number
+    assert failure["traceback"].startswith("Traceback")
+    assert failure["traceback"].endswith("RuntimeError: unforeseen")
+
+
+def fails(*_):
+    raise RuntimeError("unforeseen")
+
+
+def test_a_line_about_a_mail_has_the_id_of_the_mail_and_of_no_request(api, ada, mailbox, written):
+    mailbox.reply = lambda recipient: "550 No such user"
+    api.forgot()
+    wish = wait_until(lambda: Mail.objects(state=Mail.GIVEN_UP).first())
+    (line,) = wait_until(lambda: [line for line in written() if "given up" in line["message"]])
+    assert line["mail"] == str(wish.id)
+    assert "request_id" not in line
+
+
+@pytest.mark.parametrize("broken", ["application", "hook"])
+def test_what_servers_say_of_a_request_that_breaks_names_no_path(http, app, written, broken):
+    if broken == "hook":
+        app.after_request(fails)
+    http.app = fails if broken == "application" else app
+    assert http.get("/reset/eyJsecret").status_code == 500
+    text = json.dumps(lines := written())
+    assert any("traceback" in line for line in lines)
+    assert "eyJsecret" not in text
+
+
+def test_all_that_run_py_says_in_production_is_json(run, smtp):
+    settings = SETTINGS | {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": smtp}
+    del settings["MONGODB_URI"]
+    server = run(**settings)
+    server.post("/api/auth/signup", **ADA)
+    server.terminate()
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert lines[0]["message"] == f"Movie-bag is on 127.0.0.1:{server.port}"
+    assert "signup" in [line.get("event") for line in lines]

@@ -1,0 +1,68 @@
+"""The log: text in development, a JSON object a line in production; one id through a request."""
+
+import logging
+import re
+import secrets
+import time
+
+from flask import g, has_request_context, request
+from pythonjsonlogger.json import JsonFormatter
+
+from config import PRODUCTION
+
+WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# What Flask, waitress and gunicorn say of a request that broke: what follows is what the client
+# sent, and a path may hold a token.
+BEFORE_A_PATH = re.compile(
+    r"(Exception on|(?:Exception|Client disconnected) while serving"
+    r"|Error handling request|Invalid request from ip=\S+?):? "
+)
+TEXT = "%(asctime)s %(levelname)s %(request_id)s %(message)s"
+FIELDS = ["asctime", "levelname", "name", "message"]
+NAMES = {"asctime": "time", "levelname": "level", "name": "logger", "exc_info": "traceback"}
+
+
+class JsonLines(JsonFormatter):
+    """A JSON object a line, with what a call gave as `extra`; times are ISO 8601 in UTC."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+
+def initialize_logs(env: str) -> None:
+    """Log to standard error as APP_ENV wants it, unless whoever runs us has set up logging."""
+    logging.basicConfig(level=logging.INFO, handlers=[dress(logging.StreamHandler(), env)])
+    logging.captureWarnings(env == PRODUCTION)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # its access log prints paths
+
+
+def dress(handler: logging.Handler, env: str) -> logging.Handler:
+    """Give a handler the format of APP_ENV and the rules of every line; return it."""
+    if env == PRODUCTION:
+        handler.setFormatter(JsonLines(FIELDS, rename_fields=NAMES))
+    else:
+        handler.setFormatter(logging.Formatter(TEXT, defaults={"request_id": "-"}))
+    handler.addFilter(_add_request_id)
+    handler.addFilter(_take_out_path)
+    return handler
+
+
+def request_id() -> str:
+    """Return the id of the request at hand: what X-Request-ID says if well-formed, else our own."""
+    if "request_id" not in g:
+        given = request.headers.get("X-Request-ID", "")
+        g.request_id = given if WELL_FORMED_ID.fullmatch(given) else secrets.token_hex(8)
+    return str(g.request_id)
+
+
+def _add_request_id(record: logging.LogRecord) -> bool:
+    if has_request_context():
+        record.request_id = request_id()
+    return True
+
+
+def _take_out_path(record: logging.LogRecord) -> bool:
+    if found := BEFORE_A_PATH.match(record.getMessage()):
+        record.msg, record.args = found[1], ()
+    return True

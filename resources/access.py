@@ -1,0 +1,35 @@
+"""What is noted of each request: a line in the log; and its id goes with the answer."""
+
+import logging
+import time
+from http import HTTPMethod
+
+from flask import Flask, Response, g, request
+
+from logs import request_id
+
+METHODS = {method.value for method in HTTPMethod}
+
+logger = logging.getLogger(__name__)
+
+
+def initialize_access(app: Flask) -> None:
+    """Note every request; comes first, so that what else is done before and after counts in."""
+    app.before_request(_begin)
+    app.after_request(_note)
+
+
+def _begin() -> None:
+    g.began = time.perf_counter()
+
+
+def _note(response: Response) -> Response:
+    """Note a request by its route: its path may hold a token."""
+    seconds = time.perf_counter() - g.began
+    method = request.method if request.method in METHODS else "other"
+    route, status = str(request.url_rule or "unknown"), response.status_code
+    response.headers["X-Request-ID"] = request_id()
+    facts = {"method": method, "route": route, "status": status}
+    facts["duration_ms"] = round(seconds * 1000, 1)
+    logger.info("%(method)s %(route)s %(status)s %(duration_ms)s ms", facts, extra=facts)
+    return response
