@@ -99,10 +99,12 @@ def find_and_modify(documents: Documents) -> bool:
 
 
 def order_and_limit(documents: Documents) -> bool:
-    """Documents after an id come in its order, as many as asked for."""
-    documents.insert_many([{"_id": n} for n in (5, 3, 4)])
-    found = documents.find({"_id": {"$gt": 1}}).sort("_id", 1).limit(2)
-    return [document["_id"] for document in found] == [3, 4]
+    """Documents after an id, but for those of a kind, come in its order, as many as asked for."""
+    documents.insert_many(
+        [{"_id": n, "kind": kind} for n, kind in ((6, "a"), (3, "b"), (5, "a"), (4, "a"))]
+    )
+    found = documents.find({"_id": {"$gt": 1}, "kind": {"$ne": "b"}}).sort("_id", 1).limit(2)
+    return [document["_id"] for document in found] == [4, 5]
 
 
 def search(documents: Documents) -> bool:

@@ -95,7 +95,11 @@ class Mail(db.Document):
     text: str | None = db.StringField()
     html: str | None = db.StringField()
 
-    meta = {"strict": False, "auto_create_index": False, "indexes": [("state", "due_at")]}
+    meta = {
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [("state", "due_at"), "created_at"],
+    }
 
 
 class Movie(db.Document):

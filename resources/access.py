@@ -9,6 +9,8 @@ from flask import Flask, Response, g, request
 from logs import request_id
 
 METHODS = {method.value for method in HTTPMethod}
+# Load balancers ask every few seconds: lines about that would drown the rest.
+PROBES = {"/healthz", "/readyz"}
 
 logger = logging.getLogger(__name__)
 
@@ -31,5 +33,7 @@ def _note(response: Response) -> Response:
     response.headers["X-Request-ID"] = request_id()
     facts = {"method": method, "route": route, "status": status}
     facts["duration_ms"] = round(seconds * 1000, 1)
-    logger.info("%(method)s %(route)s %(status)s %(duration_ms)s ms", facts, extra=facts)
+    quiet = route in PROBES and response.status_code < 400
+    level = logging.DEBUG if quiet else logging.INFO
+    logger.log(level, "%(method)s %(route)s %(status)s %(duration_ms)s ms", facts, extra=facts)
     return response

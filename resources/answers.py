@@ -121,6 +121,12 @@ class ErrorSchema(AnswerSchema):
     errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
 
 
+class StatusSchema(AnswerSchema):
+    """How the service is."""
+
+    status = text("ready")
+
+
 class OpenApiSchema(AnswerSchema):
     """An OpenAPI document."""
 

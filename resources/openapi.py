@@ -36,7 +36,7 @@ SCOPES = {
     REFRESH: "The `refresh_token` of login and refresh: for the next pair, or to log out.",
     ACCESS: "The `token` of login and refresh: opens all that asks for a user.",
 }
-# What any route of the API may answer.
+# What any route may answer that is particular about what it is sent.
 COMMON = (
     SchemaValidationError(errors={"nonsense": ["Unknown field."]}),
     exceptions.BadRequest(NOT_JSON),
@@ -122,7 +122,7 @@ def _parameters(rule: Rule, facts: Json) -> Iterator[Json]:
 
 
 def _request_body(facts: Json) -> Json:
-    schema = facts["body"]()
+    schema = facts.get("body", Schema)()
     if not schema.fields:
         return {}
     kind = "application/x-www-form-urlencoded" if "page" in facts else "application/json"
@@ -137,7 +137,7 @@ def _success(facts: Json) -> Json:
         return {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}
     one = facts["answer"]
     schema = {"type": "array", "items": one} if facts["many"] else one
-    headers = ["Link"] if "after" in facts["query"]().fields else []
+    headers = ["Link"] if "after" in facts.get("query", Schema)().fields else []
     content = {"application/json": {"schema": schema}}
     meaning = "A list." if facts["many"] else _docstring(one)[0]
     return {"description": meaning, "content": content, **_headers(headers)}
@@ -146,7 +146,7 @@ def _success(facts: Json) -> Json:
 def _refusals(facts: Json) -> Json:
     """Return each status with the errors that have it."""
     by_status: dict[int, list[ApiError | HTTPException]] = {}
-    common = () if "page" in facts else COMMON
+    common = COMMON if "query" in facts else ()
     for error in (*common, *(refusal() for refusal in facts["errors"])):
         by_status.setdefault(facts_of(error)["status"], []).append(error)
     return {str(code): _refusal(errors, facts) for code, errors in sorted(by_status.items())}

@@ -20,6 +20,7 @@ from resources.auth import (
     Verify,
 )
 from resources.dev_mail import Inbox, InboxMail, only_here
+from resources.health import Health, Readiness
 from resources.movie import Movies, OneMovie
 from resources.openapi import OpenApi
 from resources.pages import Docs, ResetPage, Welcome, register_pages
@@ -55,6 +56,8 @@ def initialize_routes(app: Flask) -> None:
     api.add_resource(Users, "/api/users")
     api.add_resource(OneUser, "/api/users/<user_id>")
     api.add_resource(OpenApi, "/api/openapi.json")
+    api.add_resource(Health, "/healthz")
+    api.add_resource(Readiness, "/readyz")
 
     pages = Blueprint("pages", __name__)
     pages.add_url_rule("/", view_func=Welcome.as_view("welcome"))

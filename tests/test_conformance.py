@@ -186,6 +186,15 @@ def test_what_is_due_is_found_in_order():
     assert [mail.due_at - NOW for mail in due] == pytest.approx([-30, -2, 1, 3])
 
 
+def test_the_oldest_is_found_without_those_of_another_state_or_kind():
+    for age, facts in {4: {"state": Mail.GIVEN_UP}, 3: {"kind": "forget"}, 2: {}, 1: {}}.items():
+        Mail(**{"kind": "reset", "email": "x", **facts}, created_at=NOW - age, due_at=NOW).save()
+    waiting = Mail.objects(state=Mail.WAITING, kind__ne="forget")
+    assert waiting.order_by("created_at").only("created_at").first().created_at == NOW - 2
+    assert len(list(waiting.only("id").as_pymongo())) == 2
+    assert len(list(waiting.only("id").limit(1).as_pymongo())) == 1
+
+
 def test_a_value_that_is_set_in_an_index_is_found_anew():
     given_up, waiting = wish(), wish()
     assert Mail.objects(id=given_up.id).update_one(set__state=Mail.GIVEN_UP) == 1

@@ -116,7 +116,7 @@ def test_all_lines_of_a_request_and_its_answer_have_one_id_and_no_other_request_
 
 def test_in_development_the_id_is_in_the_text(api, written):
     written(DEVELOPMENT)
-    number = api.get("/nothing").headers["X-Request-ID"]
+    number = api.get("/healthz/").headers["X-Request-ID"]
     assert re.search(rf"INFO {number} GET unknown 404 \d+\.\d ms$", written(DEVELOPMENT))
 
 
@@ -159,12 +159,21 @@ def test_a_line_about_a_mail_has_the_id_of_the_mail_and_of_no_request(api, ada, 
     assert "request_id" not in line
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_probes_that_succeed_are_not_logged_and_those_that_fail_are(api, written, path, clock):
+    api.get(path)
+    assert written() == []
+    Mail(kind="reset", email="x", created_at=0, due_at=1e12).save()
+    api.get(path)
+    assert [line["status"] for line in written()] == ([503] if path == "/readyz" else [])
+
+
 @pytest.mark.parametrize("broken", ["application", "hook"])
 def test_what_servers_say_of_a_request_that_breaks_names_no_path(http, app, written, broken):
     if broken == "hook":
         app.after_request(fails)
     http.app = fails if broken == "application" else app
-    assert http.get("/reset/eyJsecret").status_code == 500
+    assert requests.get(f"{http.url}/reset/eyJsecret", timeout=10).status_code == 500
     text = json.dumps(lines := written())
     assert any("traceback" in line for line in lines)
     assert "eyJsecret" not in text
