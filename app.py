@@ -12,6 +12,7 @@ from logs import initialize_logs
 from resources.access import initialize_access
 from resources.errors import initialize_errors
 from resources.routes import initialize_routes
+from services.exporter import Exporter
 from services.mail_service import mail
 from services.outbox import Outbox
 from services.password_service import bcrypt
@@ -37,6 +38,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     jwt.init_app(app)
     mail.init_app(app)
     Outbox(app)
+    Exporter(app)
     initialize_db(app)
     initialize_errors(app)
     initialize_routes(app)

@@ -67,6 +67,7 @@ class SettingsSchema(Schema):
     BCRYPT_LOG_ROUNDS = fields.Integer(load_default=12, validate=Range(4, 31))
     PASSWORD_MIN_LENGTH = fields.Integer(load_default=8, validate=Range(1, 128))
     PASSWORD_MIN_SCORE = fields.Integer(load_default=2, validate=Range(0, 4))
+    METRICS_PORT = fields.Integer(load_default=None, validate=Range(1, 65535))
 
     @validates_schema(skip_on_field_errors=False)
     def _fit_together(self, data: dict[str, Any], **_: Any) -> None:

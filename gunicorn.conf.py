@@ -1,6 +1,10 @@
 """gunicorn 'app:create_app()' reads this by itself."""
 
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 from typing import Any
 
 from gunicorn import glogging
@@ -12,6 +16,18 @@ try:
     settings = load_settings()
 except SettingsError as error:
     sys.exit(str(error))
+
+
+def remove(folder: str, owner: int) -> None:
+    """Remove a folder with the process that made it; its forks end here too."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder)
+
+
+if settings["METRICS_PORT"]:
+    # Before prometheus_client is imported: it looks once.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="movie-bag-metrics-")
+    atexit.register(remove, os.environ["PROMETHEUS_MULTIPROC_DIR"], os.getpid())
 
 
 class Logger(glogging.Logger):
@@ -31,8 +47,9 @@ logger_class = Logger
 
 
 def post_worker_init(worker: Any) -> None:
-    """Send what an earlier process left, before the first request; after the fork."""
+    """Begin what goes on beside requests, before the first of them; after the fork."""
     worker.wsgi.extensions["outbox"].start()
+    worker.wsgi.extensions["exporter"].start()
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -21,6 +21,7 @@ def main() -> None:
         signal.signal(number, lambda *_: sys.exit())
     try:
         app = create_app()
+        app.extensions["exporter"].start()
     except SettingsError as error:
         sys.exit(str(error))
     host, port = app.config["HOST"], app.config["PORT"]

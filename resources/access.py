@@ -1,12 +1,13 @@
-"""What is noted of each request: a line in the log; and its id goes with the answer."""
+"""What is noted of each request: a line in the log, a count; and its id goes with the answer."""
 
 import logging
 import time
 from http import HTTPMethod
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
 from logs import request_id
+from services import metrics
 
 METHODS = {method.value for method in HTTPMethod}
 # Load balancers ask every few seconds: lines about that would drown the rest.
@@ -31,6 +32,8 @@ def _note(response: Response) -> Response:
     method = request.method if request.method in METHODS else "other"
     route, status = str(request.url_rule or "unknown"), response.status_code
     response.headers["X-Request-ID"] = request_id()
+    if current_app.config["METRICS_PORT"]:
+        metrics.count_request(method, route, status, seconds)
     facts = {"method": method, "route": route, "status": status}
     facts["duration_ms"] = round(seconds * 1000, 1)
     quiet = route in PROBES and response.status_code < 400

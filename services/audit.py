@@ -6,11 +6,13 @@ import logging
 
 from flask import current_app, g, has_request_context, request
 
+from services import metrics
+
 logger = logging.getLogger(__name__)
 
 
 def record(event: str, *, user_id: object = "-", email: str | None = None) -> None:
-    """Log one line for an event, and who did it if that was another user.
+    """Log and count an event, with who did it if that was another user.
 
     An address appears as a fingerprint that only we can make.
     """
@@ -22,6 +24,7 @@ def record(event: str, *, user_id: object = "-", email: str | None = None) -> No
     if email:
         facts["address"] = _fingerprint(email)
     logger.info(" ".join(f"{name}={fact}" for name, fact in facts.items()), extra=facts)
+    metrics.EVENTS.labels(event).inc()
 
 
 def _fingerprint(email: str) -> str:

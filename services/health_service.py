@@ -14,6 +14,8 @@ from services.outbox import FORGET
 # Who asks for the health must not wait as long as a user would.
 DATABASE_SECONDS = 2.0
 LATE_SECONDS = 300.0
+# A longer queue counts as this long: counting it would cost the database more than it tells.
+MAX_COUNTED = 1_000
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,15 @@ def oldest_mail() -> float:
     with pymongo.timeout(DATABASE_SECONDS):
         oldest = _waiting().order_by("created_at").only("created_at").first()
     return max(time.time() - oldest.created_at, 0.0) if oldest else 0.0
+
+
+def waiting_mails() -> int:
+    """Return how many mails wait, at most MAX_COUNTED.
+
+    Raises one of DATABASE_ERRORS, within DATABASE_SECONDS.
+    """
+    with pymongo.timeout(DATABASE_SECONDS):
+        return sum(1 for _ in _waiting().only("id").limit(MAX_COUNTED).as_pymongo())
 
 
 def _waiting() -> Any:

@@ -18,7 +18,7 @@ from flask_mail import Message
 
 from database.db import DATABASE_ERRORS, ensure_indexes
 from database.models import Mail, Movie, User
-from services import inbox, mail_service, smtp
+from services import inbox, mail_service, metrics, smtp
 from services.mail_service import Connection
 
 # The answer to the request is out before the work begins: it must not slow the known address.
@@ -157,6 +157,7 @@ def _fulfil(wish: Mail, connection: Connection) -> bool:
         return False
     message = mail_service.compose(wish, user)
     connection.deliver(message)
+    metrics.MAILS.labels(metrics.SENT).inc()
     if inbox.is_open():
         _keep(wish, message)
     else:
@@ -192,6 +193,7 @@ def _put_off(wish: Mail, error: Exception, wait: float) -> None:
     line = {"mail": str(wish.id)}
     if code >= 500 or now - wish.created_at >= GIVE_UP_SECONDS:
         if _update(wish, set__state=Mail.GIVEN_UP, set__last_error=reason):
+            metrics.MAILS.labels(metrics.GIVEN_UP).inc()
             logger.error("Mail %s given up: %s; it is kept", wish.id, reason, extra=line)
     elif _update(wish, set__due_at=now + wait, set__last_error=reason):
         defect = None if isinstance(error, FORESEEN) else error

@@ -1,6 +1,8 @@
 """The product under gunicorn, as in production."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,10 +11,11 @@ import pytest
 import requests
 
 from database.models import User
-from tests.conftest import ADA
+from tests.conftest import ADA, wait_until
 from tests.servers import HOME, environment
 from tests.smtp import free_port
 from tests.test_mail import addresses, wish_for
+from tests.test_metrics import AGE, REQUESTS, scrape
 from tests.test_settings import PRODUCTION
 
 GUNICORN = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "4"]
@@ -135,6 +138,36 @@ def test_settings_that_can_not_be_used_end_it_in_a_few_clear_lines(tmp_path):
     assert "  PUBLIC_URL: Is needed in production." in ended.stderr
 
 
+def test_metrics_are_those_of_all_workers_and_of_those_that_ended(documents, gunicorn, tmp_path):
+    metrics_port, asked = free_port(), 0
+    port, process = gunicorn(METRICS_PORT=metrics_port, TMPDIR=tmp_path)
+
+    def pids():
+        return {int(path.stem.split("_")[1]) for path in tmp_path.glob("*/counter_*.db")}
+
+    def hold_when_so_many_have_counted(workers):
+        wait_until(lambda: ask() == workers)
+        labels = {"method": "GET", "route": "/healthz", "status": "200"}
+        assert [scrape(metrics_port)(REQUESTS, **labels) for _ in range(8)] == [asked] * 8
+
+    def ask():
+        nonlocal asked
+        requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10)
+        asked += 1
+        return len(pids())
+
+    hold_when_so_many_have_counted(2)
+    first, second = pids()
+    os.kill(first, signal.SIGKILL)
+    hold_when_so_many_have_counted(3)
+    os.kill(second, signal.SIGTERM)
+    hold_when_so_many_have_counted(4)
+    assert scrape(metrics_port)(AGE) == 0
+    process.terminate()
+    process.communicate(timeout=30)
+    assert list(tmp_path.glob("movie-bag-*")) == []
+
+
 def test_in_production_its_lines_are_json_and_name_no_path(documents, gunicorn, database, tmp_path):
     access_log = tmp_path / "access.log"
     settings = {name: PRODUCTION[name] for name in ("APP_ENV", "JWT_SECRET_KEY", "PUBLIC_URL")}
@@ -149,3 +182,11 @@ def test_in_production_its_lines_are_json_and_name_no_path(documents, gunicorn, 
     assert "/reset/<token>" in [line.get("route") for line in lines]
     assert answer.headers["Server"] == "gunicorn"
     assert "eyJ" not in json.dumps(lines) + access_log.read_text()
+
+
+def test_it_does_not_start_on_a_metrics_port_that_is_taken(gunicorn):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        _, process = gunicorn(METRICS_PORT=taken.getsockname()[1])
+        log = process.communicate(timeout=30)[1]
+    assert process.returncode != 0
+    assert "METRICS_PORT: [Errno 98] Address already in use" in log

@@ -46,6 +46,7 @@ DEFAULTS = {
     "BCRYPT_LOG_ROUNDS": 12,
     "PASSWORD_MIN_LENGTH": 8,
     "PASSWORD_MIN_SCORE": 2,
+    "METRICS_PORT": None,
 }
 WRONG = {
     "PORT=abc": "Not a valid integer.",
@@ -61,6 +62,7 @@ WRONG = {
     "RESET_URL=/reset?t={token}": r"Must be a link",
     "PUBLIC_URL=nonsense": "Not a valid URL.",
     "APP_ENV=prod": "Must be one of: development, production.",
+    "METRICS_PORT=70000": "greater than or equal to 1 and less than or equal to 65535",
 }
 
 
