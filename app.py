@@ -11,6 +11,7 @@ from database.db import initialize_db
 from logs import initialize_logs
 from resources.access import initialize_access
 from resources.errors import initialize_errors
+from resources.headers import initialize_cors, initialize_headers
 from resources.routes import initialize_routes
 from services.exporter import Exporter
 from services.mail_service import mail
@@ -41,6 +42,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     Exporter(app)
     initialize_db(app)
     initialize_errors(app)
+    initialize_headers(app)
+    initialize_cors(app)
     initialize_routes(app)
     initialize_commands(app)
     return app

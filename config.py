@@ -1,6 +1,7 @@
 """Settings: read from the environment and .env once, at the start, typed and checked."""
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,6 +20,8 @@ SECRET_BYTES = 32
 MANY = 10**9
 LINK = Regexp(r"[A-Za-z][\w.+-]+:.*\{token\}", error="Must be a link that contains {{token}}.")
 MAX_BODY_BYTES = 64 * 1024
+# As a browser writes it: no path, no slash at the end, and no pattern.
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]+)?")
 
 
 class SettingsError(ClickException):
@@ -67,6 +70,7 @@ class SettingsSchema(Schema):
     BCRYPT_LOG_ROUNDS = fields.Integer(load_default=12, validate=Range(4, 31))
     PASSWORD_MIN_LENGTH = fields.Integer(load_default=8, validate=Range(1, 128))
     PASSWORD_MIN_SCORE = fields.Integer(load_default=2, validate=Range(0, 4))
+    CORS_ORIGINS = fields.String(load_default=None)
     METRICS_PORT = fields.Integer(load_default=None, validate=Range(1, 65535))
 
     @validates_schema(skip_on_field_errors=False)
@@ -74,6 +78,8 @@ class SettingsSchema(Schema):
         wrong: dict[str, list[str]] = {}
         if data.get("MAIL_USE_TLS") and data.get("MAIL_USE_SSL"):
             wrong["MAIL_USE_SSL"] = ["Can't be on together with MAIL_USE_TLS."]
+        if not all(map(ORIGIN.fullmatch, _split(data.get("CORS_ORIGINS")))):
+            wrong["CORS_ORIGINS"] = ["Must be origins as browsers send them, each by name."]
         if data.get("APP_ENV") == PRODUCTION:
             keys = _split(data.get("JWT_SECRET_KEY"))
             if min((len(key.encode()) for key in keys), default=0) < SECRET_BYTES:
@@ -89,6 +95,7 @@ class SettingsSchema(Schema):
         data["PUBLIC_URL"] = (data["PUBLIC_URL"] or f"http://localhost:{data['PORT']}").rstrip("/")
         data["RESET_URL"] = data["RESET_URL"] or data["PUBLIC_URL"] + "/reset/{token}"
         data["DATA_DIR"] = Path(data["DATA_DIR"]).resolve()
+        data["CORS_ORIGINS"] = _split(data["CORS_ORIGINS"])
         return data
 
 
@@ -128,5 +135,5 @@ def development_secret(data_dir: Path) -> str:
     return path.read_text()
 
 
-def _split(keys: str | None) -> list[str]:
-    return [key.strip() for key in (keys or "").split(",") if key.strip()]
+def _split(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]

@@ -26,7 +26,7 @@ def main() -> None:
         sys.exit(str(error))
     host, port = app.config["HOST"], app.config["PORT"]
     try:
-        server = waitress.create_server(app, host=host, port=port, threads=THREADS)
+        server = waitress.create_server(app, host=host, port=port, threads=THREADS, ident=None)
     except (OSError, ValueError) as error:
         sys.exit(f"Can't listen on {host}:{port}: {error}. Set HOST or PORT.")
     app.extensions["outbox"].start()

@@ -46,6 +46,7 @@ DEFAULTS = {
     "BCRYPT_LOG_ROUNDS": 12,
     "PASSWORD_MIN_LENGTH": 8,
     "PASSWORD_MIN_SCORE": 2,
+    "CORS_ORIGINS": [],
     "METRICS_PORT": None,
 }
 WRONG = {
@@ -63,6 +64,11 @@ WRONG = {
     "PUBLIC_URL=nonsense": "Not a valid URL.",
     "APP_ENV=prod": "Must be one of: development, production.",
     "METRICS_PORT=70000": "greater than or equal to 1 and less than or equal to 65535",
+    "CORS_ORIGINS=*": "each by name",
+    "CORS_ORIGINS=https://*.example.com": "each by name",
+    "CORS_ORIGINS=https://app.example.com,null": "each by name",
+    "CORS_ORIGINS=https://app.example.com/": "each by name",
+    "CORS_ORIGINS=app.example.com": "each by name",
 }
 
 
