@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cli import initialize_commands
 from config import MAX_BODY_BYTES, load_settings
@@ -14,6 +15,7 @@ from resources.errors import initialize_errors
 from resources.headers import initialize_cors, initialize_headers
 from resources.routes import initialize_routes
 from services.exporter import Exporter
+from services.limits import initialize_limits
 from services.mail_service import mail
 from services.outbox import Outbox
 from services.password_service import bcrypt
@@ -40,10 +42,13 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     mail.init_app(app)
     Outbox(app)
     Exporter(app)
+    initialize_limits(app)
     initialize_db(app)
     initialize_errors(app)
     initialize_headers(app)
     initialize_cors(app)
     initialize_routes(app)
     initialize_commands(app)
+    proxies = app.config["TRUSTED_PROXIES"]
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     return app

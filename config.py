@@ -10,6 +10,7 @@ from typing import Any
 
 from click import ClickException
 from dotenv import dotenv_values
+from limits import parse_many
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import OneOf, Range, Regexp
 
@@ -22,6 +23,18 @@ LINK = Regexp(r"[A-Za-z][\w.+-]+:.*\{token\}", error="Must be a link that contai
 MAX_BODY_BYTES = 64 * 1024
 # As a browser writes it: no path, no slash at the end, and no pattern.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]+)?")
+
+
+def _check_limit(text: str) -> None:
+    """Raise ValidationError unless the library that counts can read it, and lets somebody in."""
+    with suppress(ValueError):
+        if all(limit.amount and limit.get_expiry() <= MANY for limit in parse_many(text)):
+            return
+    raise ValidationError("Must be a limit like 5 per minute.")
+
+
+def _limit(default: str) -> fields.String:
+    return fields.String(load_default=default, validate=_check_limit)
 
 
 class SettingsError(ClickException):
@@ -72,6 +85,20 @@ class SettingsSchema(Schema):
     PASSWORD_MIN_SCORE = fields.Integer(load_default=2, validate=Range(0, 4))
     CORS_ORIGINS = fields.String(load_default=None)
     METRICS_PORT = fields.Integer(load_default=None, validate=Range(1, 65535))
+    TRUSTED_PROXIES = fields.Integer(load_default=0, validate=Range(0, 9))
+    RATELIMIT_ENABLED = fields.Boolean(load_default=True)
+    RATELIMIT_STORAGE_URI = fields.String(
+        load_default="memory://",
+        validate=Regexp(r"memory://\Z|rediss?://", error="Must be memory:// or a redis:// URI."),
+    )
+    RATELIMIT_LOGIN_PER_ADDRESS = _limit("5 per minute")
+    RATELIMIT_LOGIN_PER_IP = _limit("30 per minute")
+    RATELIMIT_FORGOT_PER_ADDRESS = _limit("3 per hour")
+    RATELIMIT_FORGOT_PER_IP = _limit("20 per hour")
+    RATELIMIT_SIGNUP_PER_IP = _limit("20 per hour")
+    RATELIMIT_RESET_PER_IP = _limit("60 per minute")
+    RATELIMIT_REFRESH_PER_IP = _limit("60 per minute")
+    RATELIMIT_PASSWORD_PER_ACCOUNT = _limit("5 per minute")
 
     @validates_schema(skip_on_field_errors=False)
     def _fit_together(self, data: dict[str, Any], **_: Any) -> None:

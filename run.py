@@ -26,7 +26,14 @@ def main() -> None:
         sys.exit(str(error))
     host, port = app.config["HOST"], app.config["PORT"]
     try:
-        server = waitress.create_server(app, host=host, port=port, threads=THREADS, ident=None)
+        server = waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=THREADS,
+            ident=None,
+            clear_untrusted_proxy_headers=False,  # TRUSTED_PROXIES says what they are worth
+        )
     except (OSError, ValueError) as error:
         sys.exit(f"Can't listen on {host}:{port}: {error}. Set HOST or PORT.")
     app.extensions["outbox"].start()

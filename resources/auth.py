@@ -13,12 +13,14 @@ from resources.answers import (
     VerifiedSchema,
     WelcomeSchema,
 )
+from resources.limits import per_address, per_ip
 from resources.request import accepts, answers, bearer, protected
 from resources.schemas import ChangePasswordSchema, LoginSchema, SignupSchema
 from services import account_sessions, auth_service, session_service, token_service
 from services.errors import (
     EmailAlreadyExistsError,
     SessionNotExistsError,
+    TooManyRequestsError,
     UnauthorizedError,
 )
 from services.session_service import Tokens
@@ -30,6 +32,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 class Signup(Resource):
     """New accounts."""
 
+    @per_ip("SIGNUP")
     @accepts(SignupSchema)
     @answers(WelcomeSchema, EmailAlreadyExistsError)
     def post(self, email: str, password: str, name: str | None = None) -> dict[str, str]:
@@ -41,7 +44,9 @@ class Signup(Resource):
 class Login(Resource):
     """New sessions."""
 
+    @per_ip("LOGIN")
     @accepts(LoginSchema)
+    @per_address("LOGIN")
     @answers(TokensSchema, UnauthorizedError)
     def post(self, email: str, password: str) -> tuple[Tokens, int, dict[str, str]]:
         """Trade an address and its password for an access and a refresh token."""
@@ -52,6 +57,7 @@ class Login(Resource):
 class Refresh(Resource):
     """Sessions that go on."""
 
+    @per_ip("REFRESH")
     @bearer(REFRESH)
     @accepts()
     @answers(TokensSchema)
@@ -120,7 +126,7 @@ class Password(Resource):
 
     @protected
     @accepts(ChangePasswordSchema)
-    @answers(MessageSchema)
+    @answers(MessageSchema, TooManyRequestsError)
     def put(
         self, user: User, claims: Claims, current_password: str, password: str
     ) -> dict[str, str]:

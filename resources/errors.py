@@ -12,8 +12,6 @@ from services.errors import ApiError, InternalServerError, ServiceUnavailableErr
 
 Headers = dict[str, str]
 
-RETRY_AFTER_SECONDS = 5
-
 logger = logging.getLogger(__name__)
 
 
@@ -48,13 +46,13 @@ def facts_of(error: ApiError | HTTPException) -> dict[str, Any]:
 
 
 def headers_of(error: ApiError | HTTPException) -> Headers:
-    """Say how to authenticate with a 401 (RFC 6750 §3), when to try again with a 503."""
+    """Say how to authenticate with a 401 (RFC 6750 §3), when to try again with a 429 or 503."""
     if isinstance(error, HTTPException):
         return dict(error.get_headers())
     if error.status == 401:
         bad_token = isinstance(error, TokenError)
         return {"WWW-Authenticate": 'Bearer error="invalid_token"' if bad_token else "Bearer"}
-    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.status == 503 else {}
+    return {"Retry-After": str(error.retry_after)} if error.retry_after else {}
 
 
 def _json(error: ApiError | HTTPException) -> Response:

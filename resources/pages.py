@@ -5,6 +5,7 @@ from flask.views import MethodView
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from resources.errors import answer
+from resources.limits import per_ip
 from resources.request import answers_page, load, read_body
 from resources.schemas import NewPasswordSchema
 from services import password_service
@@ -57,6 +58,7 @@ class ResetPage(MethodView):
         g.account = password_service.user_of(token).email
         return render_template("reset.html", errors={})
 
+    @per_ip("RESET")
     @answers_page(
         *(SchemaValidationError, BadTokenError, ExpiredTokenError, UsedTokenError),
         *(RequestEntityTooLarge, ServiceUnavailableError),

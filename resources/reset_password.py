@@ -4,6 +4,7 @@ from flask import request
 from flask_restful import Resource
 
 from resources.answers import HasBeenResetSchema, MessageSchema
+from resources.limits import per_address, per_ip
 from resources.request import accepts, answers, bearer_token, may_bear
 from resources.schemas import EmailSchema, ResetSchema
 from services import password_service
@@ -14,7 +15,9 @@ from services.token_service import PWD_RESET
 class ForgotPassword(Resource):
     """Links to a new password."""
 
+    @per_ip("FORGOT")
     @accepts(EmailSchema)
+    @per_address("FORGOT")
     @answers(MessageSchema)
     def post(self, email: str) -> dict[str, str]:
         """Ask for a mail with a link that sets a new password."""
@@ -26,6 +29,7 @@ class ForgotPassword(Resource):
 class ResetPassword(Resource):
     """New passwords for forgotten ones."""
 
+    @per_ip("RESET")
     @may_bear(PWD_RESET)
     @accepts(ResetSchema)
     @answers(HasBeenResetSchema, UsedTokenError)

@@ -20,6 +20,7 @@ from services.errors import (
     EmailAlreadyExistsError,
     ForbiddenError,
     LastAdminError,
+    TooManyRequestsError,
     UserNotExistsError,
 )
 from services.times import iso
@@ -53,7 +54,7 @@ class Me(Resource):
 
     @protected
     @accepts(CurrentPasswordSchema)
-    @answers(MessageSchema, LastAdminError, UserNotExistsError)
+    @answers(MessageSchema, LastAdminError, UserNotExistsError, TooManyRequestsError)
     def delete(self, user: User, claims: Claims, current_password: str) -> dict[str, str]:
         """Delete the account and all that belongs to it."""
         user_service.delete(user, user, current_password)
@@ -99,7 +100,10 @@ class OneUser(Resource):
 
     @protected
     @accepts(DeleteUserSchema)
-    @answers(MessageSchema, ForbiddenError, UserNotExistsError, LastAdminError)
+    @answers(
+        *(MessageSchema, ForbiddenError, UserNotExistsError, LastAdminError),
+        TooManyRequestsError,
+    )
     def delete(
         self, user: User, claims: Claims, user_id: str, current_password: str | None = None
     ) -> dict[str, str]:

@@ -1,12 +1,11 @@
 """The log of security events: who did what, and from where (OWASP ASVS 5.0, 16.3)."""
 
-import hashlib
-import hmac
 import logging
 
-from flask import current_app, g, has_request_context, request
+from flask import g, has_request_context, request
 
 from services import metrics
+from services.fingerprint import fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +21,6 @@ def record(event: str, *, user_id: object = "-", email: str | None = None) -> No
         facts["by"] = str(actor_id)
     facts["ip"] = str(request.remote_addr) if has_request_context() else "shell"
     if email:
-        facts["address"] = _fingerprint(email)
+        facts["address"] = fingerprint(email)
     logger.info(" ".join(f"{name}={fact}" for name, fact in facts.items()), extra=facts)
     metrics.EVENTS.labels(event).inc()
-
-
-def _fingerprint(email: str) -> str:
-    key = current_app.config["JWT_SECRET_KEY"].encode()
-    return hmac.new(key, email.encode(), hashlib.sha256).hexdigest()[:12]

@@ -6,11 +6,13 @@ Errors = dict[str, list[str]]
 class ApiError(Exception):
     """A refusal with its HTTP status and its message.
 
-    `errors` says more of a validation error: a list of sentences for each field.
+    `errors` says more of a validation error: a list of sentences for each field. `retry_after`
+    is in how many seconds it may be otherwise.
     """
 
     status: int
     message: str
+    retry_after: int | None = None
 
     def __init__(self, message: str = "", errors: Errors | None = None) -> None:
         """Keep the class's own message unless another says it better."""
@@ -127,11 +129,24 @@ class DeletingMovieError(ApiError):
     message = "Deleting movie added by other is forbidden"
 
 
+class TooManyRequestsError(ApiError):
+    """Somebody has tried more often than a limit allows."""
+
+    status = 429
+    message = "Too many requests, try again later"
+
+    def __init__(self, retry_after: int = 60) -> None:
+        """Take the seconds until the next try counts."""
+        super().__init__()
+        self.retry_after = retry_after
+
+
 class ServiceUnavailableError(ApiError):
-    """The database is away."""
+    """The database is away, or too many wait for what takes time."""
 
     status = 503
     message = "The service is busy, try again in a moment"
+    retry_after = 5
 
 
 class InternalServerError(ApiError):

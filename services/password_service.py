@@ -11,7 +11,7 @@ from flask_bcrypt import Bcrypt
 from zxcvbn import zxcvbn
 
 from database.models import User
-from services import audit, mail_service, outbox, token_service
+from services import audit, limits, mail_service, outbox, token_service
 from services.errors import BadTokenError, ExpiredTokenError, SchemaValidationError, UsedTokenError
 from services.token_service import PWD_RESET
 
@@ -49,9 +49,13 @@ def _hash_of_nobody(rounds: int) -> str:
 
 
 def check_current(user: User, password: str | None) -> None:
-    """Raise SchemaValidationError unless that is the password of user."""
+    """Raise SchemaValidationError unless that is the password of user.
+
+    Counted for the user, whose access token may be a thief's: raises TooManyRequestsError.
+    """
     if password is None:
         raise wrong_current("Missing data for required field.")
+    limits.count("PASSWORD_PER_ACCOUNT", str(user.id))
     if not is_password_of(user, password):
         audit.record("password_refused", user_id=user.id)
         raise wrong_current("Wrong password.")

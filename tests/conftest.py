@@ -74,7 +74,7 @@ def smtp(mailbox: Mailbox) -> Iterator[int]:
 
 @pytest.fixture
 def settings(database: str, smtp: int, tmp_path: Path) -> dict[str, Any]:
-    """Return settings for create_app: quick hashes, everything else as in production."""
+    """Return settings for create_app: quick hashes, no limits, all else as in production."""
     return {
         "APP_ENV": "production",
         "MONGODB_URI": database,
@@ -84,6 +84,7 @@ def settings(database: str, smtp: int, tmp_path: Path) -> dict[str, Any]:
         "MAIL_PORT": smtp,
         "PUBLIC_URL": "https://movie-bag.example",
         "BCRYPT_LOG_ROUNDS": 4,
+        "RATELIMIT_ENABLED": False,
     }
 
 
@@ -113,7 +114,9 @@ class Api(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         self.app: Any = None
-        self.server = waitress.create_server(self._serve, port=0, threads=32)
+        self.server = waitress.create_server(
+            self._serve, port=0, threads=32, clear_untrusted_proxy_headers=False
+        )
         self.url = f"http://127.0.0.1:{self.server.effective_port}"
         threading.Thread(target=self.server.run, daemon=True).start()
 
@@ -188,6 +191,7 @@ def run(tmp_path: Path, database: str, documents: None) -> Iterator[Callable[...
 
     def start(**changed: Any) -> Running:
         settings = {"MONGODB_URI": database, "BCRYPT_LOG_ROUNDS": 4, "APP_ENV": "development"}
+        settings["RATELIMIT_ENABLED"] = False
         started.append(Running(tmp_path, **settings | changed))
         return started[-1]
 

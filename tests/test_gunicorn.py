@@ -32,6 +32,7 @@ def gunicorn(database, tmp_path_factory):
     def serve(*options, **settings):
         port = free_port()
         settings |= {"MONGODB_URI": database, "DATA_DIR": tmp_path_factory.mktemp("data")}
+        settings |= {"RATELIMIT_ENABLED": False}
         process = subprocess.Popen(
             [*GUNICORN, "--bind", f"127.0.0.1:{port}", *options, "app:create_app()"],
             cwd=HOME,

@@ -10,7 +10,8 @@ README = (HOME / "README.md").read_text()
 
 
 def test_the_walk_in_the_readme_works_as_written(run, tmp_path):
-    server = run(MONGODB_URI=None, DATA_DIR=tmp_path / "data", BCRYPT_LOG_ROUNDS=None)
+    defaults = dict.fromkeys(("MONGODB_URI", "BCRYPT_LOG_ROUNDS", "RATELIMIT_ENABLED"))
+    server = run(DATA_DIR=tmp_path / "data", **defaults)
     walk = "\n".join(re.findall(r"^```sh\n((?!make).*?)^```", README, re.S | re.M))
     for written, here in {
         "http://127.0.0.1:5000": server.url,

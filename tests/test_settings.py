@@ -48,6 +48,17 @@ DEFAULTS = {
     "PASSWORD_MIN_SCORE": 2,
     "CORS_ORIGINS": [],
     "METRICS_PORT": None,
+    "TRUSTED_PROXIES": 0,
+    "RATELIMIT_ENABLED": True,
+    "RATELIMIT_STORAGE_URI": "memory://",
+    "RATELIMIT_LOGIN_PER_ADDRESS": "5 per minute",
+    "RATELIMIT_LOGIN_PER_IP": "30 per minute",
+    "RATELIMIT_FORGOT_PER_ADDRESS": "3 per hour",
+    "RATELIMIT_FORGOT_PER_IP": "20 per hour",
+    "RATELIMIT_SIGNUP_PER_IP": "20 per hour",
+    "RATELIMIT_RESET_PER_IP": "60 per minute",
+    "RATELIMIT_REFRESH_PER_IP": "60 per minute",
+    "RATELIMIT_PASSWORD_PER_ACCOUNT": "5 per minute",
 }
 WRONG = {
     "PORT=abc": "Not a valid integer.",
@@ -69,6 +80,14 @@ WRONG = {
     "CORS_ORIGINS=https://app.example.com,null": "each by name",
     "CORS_ORIGINS=https://app.example.com/": "each by name",
     "CORS_ORIGINS=app.example.com": "each by name",
+    "TRUSTED_PROXIES=-1": "greater than or equal to 0 and less than or equal to 9",
+    "RATELIMIT_STORAGE_URI=http://localhost": "Must be memory:// or a redis:// URI.",
+    "RATELIMIT_LOGIN_PER_IP=often": "Must be a limit like 5 per minute.",
+    "RATELIMIT_LOGIN_PER_IP=5": "Must be a limit like 5 per minute.",
+    "RATELIMIT_LOGIN_PER_IP=0 per minute": "Must be a limit like 5 per minute.",
+    "RATELIMIT_LOGIN_PER_IP=5 per fortnight": "Must be a limit like 5 per minute.",
+    "RATELIMIT_LOGIN_PER_IP=5 per 99999999 years": "Must be a limit like 5 per minute.",
+    "RATELIMIT_FORGOT_PER_ADDRESS=3 per hour; often": "Must be a limit like 5 per minute.",
 }
 
 
@@ -299,6 +318,8 @@ def test_no_package_index_is_named():
         {"MONGODB_URI": "mongodb://localhost:99999999"},
         {"DATA_DIR": "/proc/nope"},
         {"DATA_DIR": "/dev/null"},
+        {"RATELIMIT_STORAGE_URI": "redis://localhost:nonsense"},
+        {"RATELIMIT_STORAGE_URI": "redis://localhost?socket_timeout=nonsense"},
     ],
     ids=str,
 )
