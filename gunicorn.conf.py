@@ -11,6 +11,7 @@ from gunicorn import glogging
 
 from config import SettingsError, load_settings
 from logs import dress
+from services.hashing import THREADS
 
 try:
     settings = load_settings()
@@ -44,6 +45,7 @@ class Logger(glogging.Logger):
 
 
 logger_class = Logger
+threads = THREADS
 
 
 def post_worker_init(worker: Any) -> None:

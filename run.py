@@ -9,8 +9,7 @@ from flask import Flask
 
 from app import create_app
 from config import DEVELOPMENT, SettingsError
-
-THREADS = 8
+from services.hashing import THREADS
 
 logger = logging.getLogger(__name__)
 

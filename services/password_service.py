@@ -13,6 +13,7 @@ from zxcvbn import zxcvbn
 from database.models import User
 from services import audit, limits, mail_service, outbox, token_service
 from services.errors import BadTokenError, ExpiredTokenError, SchemaValidationError, UsedTokenError
+from services.hashing import in_line
 from services.token_service import PWD_RESET
 
 MAX_LENGTH = 128
@@ -27,16 +28,20 @@ _estimating = threading.Lock()
 
 def hash_password(password: str) -> str:
     """Return the bcrypt hash of password, of BCRYPT_LOG_ROUNDS rounds."""
-    return str(bcrypt.generate_password_hash(_prepared(password)).decode())
+    return str(in_line(bcrypt.generate_password_hash, _prepared(password)).decode())
 
 
 def is_password_of(user: User | None, password: str) -> bool:
     """Check password, taking as long for nobody and for an older hash as for any user."""
     rounds, secret = current_app.config["BCRYPT_LOG_ROUNDS"], _prepared(password)
     stored = user.password if user else _hash_of_nobody(rounds)
+    return in_line(_is_hash_of, stored, secret, rounds) and user is not None
+
+
+def _is_hash_of(stored: str, secret: bytes, rounds: int) -> bool:
     for missing in range(rounds_of(stored), rounds):  # each round doubles the time
         bcrypt.check_password_hash(_hash_of_nobody(missing), secret)
-    return bool(bcrypt.check_password_hash(stored, secret)) and user is not None
+    return bool(bcrypt.check_password_hash(stored, secret))
 
 
 def rounds_of(hashed: str) -> int:

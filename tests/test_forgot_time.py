@@ -5,6 +5,7 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 
+from tests import hammer
 from tests.smtp import Mailbox, free_port, silent_server, smtp_server
 
 PAIRS = 250
@@ -65,4 +66,14 @@ def test_login_takes_one_time_for_a_user_and_a_stranger(make_app, http):
     http.app = make_app(BCRYPT_LOG_ROUNDS=9)
     http.sign_up()
     slower, _ = share_of_slower(lambda email: http.log_in(email=email, password="wrong"), 40)
+    assert 0.25 <= slower <= 0.75
+
+
+def test_login_takes_one_time_also_while_others_stand_in_line(make_app, http):
+    http.app = make_app(BCRYPT_LOG_ROUNDS=7)
+    http.sign_up()
+    others = hammer.start(http.server.effective_port, 6, 60, hammer.login)
+    slower, _ = share_of_slower(lambda email: http.log_in(email=email, password="wrong"), 40)
+    others.kill()
+    others.communicate()
     assert 0.25 <= slower <= 0.75
