@@ -139,7 +139,8 @@ def import_movies(file: Path, by: str | None) -> None:
     def complain(number: int, reason: str) -> None:
         nonlocal bad
         bad += 1
-        click.echo(f"line {number}: {reason}", err=True)
+        # Names of fields come from the file: they may hold what moves a terminal.
+        click.echo(f"line {number}: {reason if reason.isprintable() else ascii(reason)}", err=True)
 
     with file.open("rb") as lines:
         length = sum(1 for _ in lines)

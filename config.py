@@ -23,6 +23,8 @@ LINK = Regexp(r"[A-Za-z][\w.+-]+:.*\{token\}", error="Must be a link that contai
 MAX_BODY_BYTES = 64 * 1024
 # As a browser writes it: no path, no slash at the end, and no pattern.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]+)?")
+ADDRESS = r"(?a:[\w.+-]+@[\w.-]+)"
+SENDER = rf"({ADDRESS}|[\w .'-]+<{ADDRESS}>)\Z"
 
 
 def _check_limit(text: str) -> None:
@@ -77,7 +79,10 @@ class SettingsSchema(Schema):
     MAIL_PASSWORD = fields.String(load_default=None)
     MAIL_USE_TLS = fields.Boolean(load_default=False)
     MAIL_USE_SSL = fields.Boolean(load_default=False)
-    MAIL_DEFAULT_SENDER = fields.String(load_default="support@movie-bag.com")
+    MAIL_DEFAULT_SENDER = fields.String(
+        load_default="support@movie-bag.com",
+        validate=Regexp(SENDER, error="Must be an address, or a name and an <address>."),
+    )
     # At most 12: the outbox's claim on a mail (85 s) must outlast the dialogue about it.
     MAIL_TIMEOUT = fields.Integer(load_default=10, validate=Range(1, 12))
     BCRYPT_LOG_ROUNDS = fields.Integer(load_default=12, validate=Range(4, 31))
@@ -101,6 +106,12 @@ class SettingsSchema(Schema):
     RATELIMIT_PASSWORD_PER_ACCOUNT = _limit("5 per minute")
 
     @validates_schema(skip_on_field_errors=False)
+    def _are_lines(self, data: dict[str, Any], **_: Any) -> None:
+        texts = {name: text for name, text in data.items() if isinstance(text, str)}
+        if wrong := [name for name, text in texts.items() if not text.isprintable()]:
+            raise ValidationError(dict.fromkeys(wrong, ["Must be a line of text in UTF-8."]))
+
+    @validates_schema(skip_on_field_errors=False)
     def _fit_together(self, data: dict[str, Any], **_: Any) -> None:
         wrong: dict[str, list[str]] = {}
         if data.get("MAIL_USE_TLS") and data.get("MAIL_USE_SSL"):
@@ -109,7 +120,7 @@ class SettingsSchema(Schema):
             wrong["CORS_ORIGINS"] = ["Must be origins as browsers send them, each by name."]
         if data.get("APP_ENV") == PRODUCTION:
             keys = _split(data.get("JWT_SECRET_KEY"))
-            if min((len(key.encode()) for key in keys), default=0) < SECRET_BYTES:
+            if min((len(os.fsencode(key)) for key in keys), default=0) < SECRET_BYTES:
                 wrong["JWT_SECRET_KEY"] = [f"Needs at least {SECRET_BYTES} bytes in production."]
             for name in NEEDED_IN_PRODUCTION:
                 if data.get(name, "") is None:
@@ -132,12 +143,8 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     An empty value counts as unset. Raises SettingsError, naming each setting that is
     missing or can't be read.
     """
-    env_file = os.environ.get("ENV_FILE_LOCATION") or HOME / ".env"
-    given: dict[str, Any] = {}
-    for source in (dotenv_values(env_file), os.environ, overrides or {}):
-        given |= {name: value for name, value in source.items() if value not in ("", None)}
     try:
-        settings: dict[str, Any] = SettingsSchema().load(given)
+        settings: dict[str, Any] = SettingsSchema().load(_given(overrides or {}))
     except ValidationError as error:
         raise SettingsError(error.messages_dict) from None
     if settings["APP_ENV"] == DEVELOPMENT:
@@ -147,6 +154,18 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
             raise SettingsError({"DATA_DIR": [str(error)]}) from None
     keys = _split(settings["JWT_SECRET_KEY"]) or [development_secret(settings["DATA_DIR"])]
     return settings | {"JWT_SECRET_KEYS": keys, "JWT_SECRET_KEY": keys[0]}
+
+
+def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    env_file = os.environ.get("ENV_FILE_LOCATION") or HOME / ".env"
+    try:
+        from_file = dotenv_values(env_file)
+    except (OSError, ValueError) as error:
+        raise SettingsError({"ENV_FILE_LOCATION": [str(error)]}) from None
+    given: dict[str, Any] = {}
+    for source in (from_file, os.environ, overrides):
+        given |= {name: value for name, value in source.items() if value not in ("", None)}
+    return given
 
 
 def development_secret(data_dir: Path) -> str:

@@ -75,7 +75,9 @@ class Name(Line):
         super().__init__(100, "Ada", **options)
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
-        name = unicodedata.normalize("NFKC", super()._deserialize(value, *args, **options))
+        # First, for it makes 18 characters of one, and blanks.
+        normal = unicodedata.normalize("NFKC", value) if isinstance(value, str) else value
+        name = super()._deserialize(normal, *args, **options)
         if LINK.search(name) or not name.isprintable():
             raise ValidationError("Not a name.")
         return name
@@ -107,7 +109,8 @@ class Cursor(fields.String):
     """The name after which a page begins, made opaque."""
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
+        text = super()._deserialize(value, *args, **options)
         try:
-            return base64.b64decode(value, b"-_", validate=True).decode()
+            return base64.b64decode(text, b"-_", validate=True).decode()
         except ValueError:
             raise ValidationError("Not a cursor.") from None

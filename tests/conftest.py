@@ -14,6 +14,7 @@ import requests
 import time_machine
 import waitress
 from flask import Flask
+from hypothesis import settings as hypothesis_settings
 
 from tests import described
 from tests.smtp import Mailbox, smtp_server, token_in
@@ -25,7 +26,14 @@ from app import create_app  # noqa: E402
 from database.db import initialize_db  # noqa: E402
 from database.embedded import EmbeddedDatabase  # noqa: E402
 from database.models import DOCUMENTS, User  # noqa: E402
+from services.outbox import Outbox  # noqa: E402
 from tests.servers import Running  # noqa: E402
+
+# Every run tries the same examples, which many tests of one machine slow down at times.
+# `pytest --hypothesis-profile=hour` looks for new ones, for about that long.
+hypothesis_settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
+hypothesis_settings.register_profile("hour", deadline=None, max_examples=3_000, print_blob=True)
+hypothesis_settings.load_profile("ci")
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 NEW_PASSWORD = "staple horse correct"
@@ -106,6 +114,16 @@ def make_app(settings: dict[str, Any], documents: None) -> Iterator[Callable[...
 def app(make_app: Callable[..., Flask]) -> Flask:
     """Return the application of the test."""
     return make_app()
+
+
+@pytest.fixture
+def still_outbox(app: Flask) -> Outbox:
+    """Return the outbox of the application, whose thread has ended: the test drains it."""
+    outbox: Outbox = app.extensions["outbox"]
+    outbox.start()
+    outbox.stop()
+    outbox._stopping.clear()
+    return outbox
 
 
 class Api(requests.Session):

@@ -73,6 +73,10 @@ WRONG = {
     "RESET_URL=https://app.example/reset": r"Must be a link that contains \{token\}\.",
     "RESET_URL=/reset?t={token}": r"Must be a link",
     "PUBLIC_URL=nonsense": "Not a valid URL.",
+    "MAIL_DEFAULT_SENDER=Movie-bag": "Must be an address, or a name and an <address>.",
+    "MAIL_DEFAULT_SENDER=ada@bücher.example": "Must be an address",
+    "JWT_SECRET_KEY=\udcff": "Must be a line of text in UTF-8.",
+    "MAIL_SERVER=localhost\nX: y": "Must be a line of text in UTF-8.",
     "APP_ENV=prod": "Must be one of: development, production.",
     "METRICS_PORT=70000": "greater than or equal to 1 and less than or equal to 65535",
     "CORS_ORIGINS=*": "each by name",
@@ -150,6 +154,16 @@ def test_an_empty_value_in_the_environment_leaves_it_to_the_env_file(dotenv, mon
     dotenv.write_text("PORT=5001")
     monkeypatch.setenv("PORT", "")
     assert load_settings()["PORT"] == 5001
+
+
+def test_an_env_file_that_can_not_be_read_is_named(dotenv):
+    dotenv.write_bytes(b"HOST=\xff")
+    assert complaint().keys() == {"ENV_FILE_LOCATION"}
+
+
+@pytest.mark.parametrize("sender", ["a.b+c@localhost", "Zoë O'Neil <zoe@example.com>"])
+def test_a_sender_is_an_address_with_a_name_or_without(sender):
+    assert load_settings({"MAIL_DEFAULT_SENDER": sender})["MAIL_DEFAULT_SENDER"] == sender
 
 
 def test_production_starts_with_the_four_and_makes_no_data_dir(run, smtp):
