@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from services.errors import ServiceUnavailableError
 
-CORES = os.cpu_count() or 1
+# A container may have fewer than its machine; macOS can't tell.
+CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 # About as many as two cores get done in that time.
 WAITING, WAIT_SECONDS = 60, 10.0
 # Of a server: for those who hash or wait, and 16 that are free for the rest.

@@ -1,6 +1,6 @@
 """How often anybody may try: counted in memory, or in a Redis that processes and machines share.
 
-Whoever counts for nothing is let in: while that Redis is away, guessing is slow by hashing alone.
+While that Redis is away nobody is counted and everybody let in: hashing alone slows a guesser.
 """
 
 import logging

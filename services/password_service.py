@@ -5,6 +5,7 @@ import hashlib
 import re
 import threading
 import unicodedata
+from typing import Any
 
 from flask import current_app
 from flask_bcrypt import Bcrypt
@@ -98,11 +99,16 @@ def check_policy(password: str, *personal: str | None) -> None:
     if not shortest <= len(password) <= MAX_LENGTH:
         raise _refused(f"Must be between {shortest} and {MAX_LENGTH} characters long.")
     words = [word for text in personal if text for word in (text, *re.split(r"[\s@.]+", text))]
-    with _estimating:
-        estimate = zxcvbn(password[:ESTIMATED_CHARACTERS], words)
+    estimate = in_line(_estimate, password[:ESTIMATED_CHARACTERS], words)
     if estimate["score"] < current_app.config["PASSWORD_MIN_SCORE"]:
         reason = estimate["feedback"]["warning"] or "This password is too easy to guess."
         raise _refused(reason, *estimate["feedback"]["suggestions"])
+
+
+def _estimate(password: str, words: list[str]) -> dict[str, Any]:
+    with _estimating:
+        estimate: dict[str, Any] = zxcvbn(password, words)
+    return estimate
 
 
 def _refused(*reasons: str) -> SchemaValidationError:

@@ -17,7 +17,7 @@ from tests.smtp import free_port
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 6
+SECONDS = 5
 # Until every client of a hammer has asked.
 WARM_UP = 2
 RUN_PY = [sys.executable, "run.py"]
