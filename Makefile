@@ -1,4 +1,4 @@
-.PHONY: install run test lint lock browser
+.PHONY: install run serve test lint lock browser
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -21,6 +21,9 @@ install: .venv/installed  ## Everything that Pipfile.lock names, into .venv
 
 run: .venv/served  ## The development server, on http://127.0.0.1:5000
 	exec $(BIN)/python run.py
+
+serve: .venv/served  ## As in production, with gunicorn, on HOST and PORT
+	exec $(BIN)/gunicorn
 
 test: install  ## The whole suite; MONGODB_URI=… points it at another server
 	$(BIN)/python -m pytest

@@ -1,6 +1,7 @@
-"""The product as users start it: `python run.py` in a process of its own."""
+"""The product as users start it, in processes of its own: `python run.py`, or gunicorn."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ START_SECONDS = 30
 class Running:
     """A `run.py` with the settings given, its log in a file."""
 
+    command = (sys.executable, HOME / "run.py")
+
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = settings
         self.port = settings.setdefault("PORT", free_port())
@@ -27,10 +30,12 @@ class Running:
         self.log = folder / f"log-{time.monotonic_ns()}"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, HOME / "run.py"],
+                self.command,
+                cwd=HOME,
                 env=environment(**settings),
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
         try:
             self._wait_until_it_answers()
@@ -53,14 +58,27 @@ class Running:
         return requests.post(self.url + path, json=fields, timeout=30)
 
     def kill(self) -> None:
-        """End it as a crash or a power cut does."""
-        self.process.kill()
+        """End it as a crash or a power cut does, with all its processes."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def terminate(self) -> int:
         """End it as an operator does; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
+
+
+class Machine(Running):
+    """A gunicorn with two workers, as on a machine of its own."""
+
+    command = (sys.executable, "-m", "gunicorn", "--workers", "2")
+
+    def workers(self) -> list[int]:
+        """Return the processes that were started to answer requests."""
+        return [
+            int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.log.read_text())
+        ]
 
 
 def environment(**settings: Any) -> dict[str, str]:

@@ -34,9 +34,9 @@ def gunicorn(database, tmp_path_factory):
         settings |= {"MONGODB_URI": database, "DATA_DIR": tmp_path_factory.mktemp("data")}
         settings |= {"RATELIMIT_ENABLED": False}
         process = subprocess.Popen(
-            [*GUNICORN, "--bind", f"127.0.0.1:{port}", *options, "app:create_app()"],
+            [*GUNICORN, *options],
             cwd=HOME,
-            env=environment(**settings),
+            env=environment(PORT=port, **settings),
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -125,9 +125,20 @@ def bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
+def test_it_listens_where_the_settings_say_and_nowhere_else(served):
+    with socket.socket() as elsewhere:
+        assert elsewhere.connect_ex(("127.0.0.2", served)) != 0
+
+
+def test_no_header_decides_about_the_path_or_the_scheme(documents, served):
+    headers = {"SCRIPT_NAME": "/foo", "X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}
+    url = f"http://127.0.0.1:{served}/api/movies"
+    assert requests.get(url, headers=headers, timeout=20).status_code == 200
+
+
 def test_settings_that_can_not_be_used_end_it_in_a_few_clear_lines(tmp_path):
     ended = subprocess.run(
-        [*GUNICORN, "--bind", f"127.0.0.1:{free_port()}", "app:create_app()"],
+        GUNICORN,
         cwd=HOME,
         env=environment(APP_ENV="production", DATA_DIR=tmp_path / "data"),
         capture_output=True,
