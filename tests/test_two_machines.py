@@ -11,6 +11,7 @@ import pytest
 from database.models import Mail, Movie, User
 from tests.balancer import Proxy
 from tests.conftest import ADA, NEW_PASSWORD, at_once, wait_until
+from tests.redis_server import Redis
 from tests.servers import Machine
 from tests.smtp import Mailbox, smtp_server, token_in
 from tests.test_mail import addresses, recipients
@@ -24,12 +25,12 @@ class Site:
 
     def __init__(self, folder, mailbox, **settings):
         self.mailbox = mailbox
-        self._start = lambda **more: Machine(folder, **settings | more)
-        self.machines = at_once(2, lambda number: self._start(DATA_DIR=folder / str(number)))
+        self.start = lambda **more: Machine(folder, **settings | more)
+        self.machines = at_once(2, lambda number: self.start(DATA_DIR=folder / str(number)))
 
     def start_again(self, machine):
         """Start a machine that has ended, where it was."""
-        again = self._start(PORT=machine.port, DATA_DIR=machine.data_dir)
+        again = self.start(PORT=machine.port, DATA_DIR=machine.data_dir)
         self.machines[self.machines.index(machine)] = again
 
     def proxy(self):
@@ -117,6 +118,20 @@ def test_of_24_resets_at_once_on_both_machines_one_wins(site, ada):
 
     assert sorted(at_both(site, reset)) == [200] + [401] * 23
     assert User.objects.get().password_version == 1
+
+
+def test_limits_are_counted_over_both_machines_by_one_redis(site, tmp_path):
+    redis = Redis()
+    limited = {"RATELIMIT_ENABLED": True, "RATELIMIT_STORAGE_URI": redis.url}
+    machines = [site.start(DATA_DIR=tmp_path / name, **limited) for name in ("one", "other")]
+    try:
+        with closing(Proxy([machine.port for machine in machines])) as proxy:
+            answers = [proxy.send("POST", "/api/auth/login", **ADA)[0] for _ in range(8)]
+    finally:
+        for machine in machines:
+            machine.kill()
+        redis.stop()
+    assert answers == [401] * 5 + [429] * 3
 
 
 @pytest.mark.parametrize("victim", ["a worker", "a machine"])
