@@ -15,6 +15,7 @@ import time_machine
 import waitress
 from flask import Flask
 from hypothesis import settings as hypothesis_settings
+from pymongo import MongoClient
 
 from tests import described
 from tests.smtp import Mailbox, smtp_server, token_in
@@ -23,6 +24,7 @@ os.environ["ENV_FILE_LOCATION"] = os.devnull  # nobody's own .env decides what a
 GIVEN_MONGODB_URI = os.environ.pop("MONGODB_URI", None)
 
 from app import create_app  # noqa: E402
+from database.conformance import THREADS, USER, simultaneous_updates  # noqa: E402
 from database.db import initialize_db  # noqa: E402
 from database.embedded import EmbeddedDatabase  # noqa: E402
 from database.models import DOCUMENTS, User  # noqa: E402
@@ -65,6 +67,18 @@ def documents(database: str) -> Iterator[None]:
     yield
     for document in DOCUMENTS:
         document.objects.delete()
+
+
+@pytest.fixture
+def atomic(database: str, documents: None) -> None:
+    """Skip where processes that update at once undo each other: no claim of theirs can hold."""
+    with MongoClient(database, maxPoolSize=THREADS) as client:
+        tried = client.get_default_database()["atomic"]
+        tried.insert_one(dict(USER))
+        met = simultaneous_updates(tried)
+        tried.drop()
+    if not met:
+        pytest.skip(f"Not so: {simultaneous_updates.__doc__}")
 
 
 @pytest.fixture

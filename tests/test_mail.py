@@ -8,10 +8,8 @@ import time
 
 import pytest
 import requests
-from pymongo import MongoClient
 
 from config import SettingsSchema
-from database.conformance import THREADS, USER, simultaneous_updates
 from database.models import Mail, User
 from services import outbox
 from tests.conftest import ADA, NEW_PASSWORD, at_once, wait_until
@@ -188,18 +186,6 @@ def test_killed_in_the_middle_of_sending_all_arrive_one_at_most_twice(
     assert set(recipients(mailbox.mails)) == set(addresses(6))
     assert len(mailbox.mails) <= 7
     assert len({mail["Message-ID"] for mail in mailbox.mails}) == 6
-
-
-@pytest.fixture
-def atomic(database, documents):
-    """Skip where processes that update at once undo each other: no claim of theirs can hold."""
-    with MongoClient(database, maxPoolSize=THREADS) as client:
-        tried = client.get_default_database()["atomic"]
-        tried.insert_one(dict(USER))
-        met = simultaneous_updates(tried)
-        tried.drop()
-    if not met:
-        pytest.skip(f"Not so: {simultaneous_updates.__doc__}")
 
 
 @pytest.mark.usefixtures("atomic")

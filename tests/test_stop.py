@@ -75,6 +75,7 @@ def test_it_refuses_newcomers_at_once_and_answers_who_came_before(start):
     assert machine.process.wait(20) == 0
 
 
+@pytest.mark.usefixtures("atomic")
 @pytest.mark.parametrize(
     "numbers", [[signal.SIGTERM], [signal.SIGINT] * 2], ids=["SIGTERM", "Ctrl-C twice"]
 )

@@ -16,6 +16,8 @@ from tests.servers import Machine
 from tests.smtp import Mailbox, smtp_server, token_in
 from tests.test_mail import addresses, recipients
 
+pytestmark = pytest.mark.usefixtures("atomic")
+
 FORGOTS = 500
 CLIENTS = 6
 
