@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 import pymongo
 from flask import Flask
 from mongoengine import Document, OperationError, connect
-from mongoengine.connection import get_db
+from mongoengine.connection import ConnectionFailure, get_db
 from pymongo.errors import ConfigurationError, PyMongoError
 
 from config import SettingsError
@@ -44,7 +44,7 @@ def initialize_db(app: Flask) -> None:
     options = dict.fromkeys(TIMEOUTS, 1000 * app.config["MONGODB_TIMEOUT"])
     try:
         connect(DATABASE_NAME, host=uri, connect=False, uuidRepresentation="standard", **options)
-    except (ConfigurationError, ValueError) as error:
+    except (ConfigurationError, ConnectionFailure, ValueError) as error:
         raise SettingsError({"MONGODB_URI": [str(error)]}) from None
 
 

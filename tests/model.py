@@ -130,12 +130,13 @@ class Model:
     def log_out(self, token: Token) -> None:
         del self.authenticate(token, ACCESS, REFRESH).sessions[token.sid]
 
-    def end_session(self, token: Token, sid: str) -> None:
-        if self.authenticate(token).sessions.pop(sid, None) is None:
+    def end_sessions(self, token: Token, sid: str | None) -> None:
+        """End the session named sid, or all."""
+        sessions = self.authenticate(token).sessions
+        if sid is None:
+            sessions.clear()
+        elif sessions.pop(sid, None) is None:
             raise errors.SessionNotExistsError
-
-    def end_sessions(self, token: Token) -> None:
-        self.authenticate(token).sessions.clear()
 
     def change_password(self, token: Token, current: str, password: str) -> None:
         account = self.authenticate(token)
@@ -166,12 +167,13 @@ class Model:
             raise errors.UserNotExistsError
         return actor, self.accounts[user_id]
 
-    def administer(self, token: Token) -> None:
+    def list_users(self, token: Token) -> list[Account]:
         if self.authenticate(token).role != ADMIN:
             raise errors.ForbiddenError
+        return list(self.accounts.values())
 
     def create(self, token: Token, email: str, password: str) -> None:
-        self.administer(token)
+        self.list_users(token)
         self.sign_up(email, password)
 
     def give_role(self, token: Token, user_id: str, role: str) -> None:

@@ -73,6 +73,7 @@ def test_a_setting_of_any_text_is_named_or_fit(given_in, name):
     try_out()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pymongo's, of options that it leaves out
 @pytest.mark.parametrize("name", ["HOST", *NEAR])
 def test_with_any_setting_that_is_taken_tokens_are_signed_and_mails_written(given_in, name):
     user = User(id="0" * 24, email="ada@example.com")

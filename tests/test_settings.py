@@ -330,6 +330,7 @@ def test_no_package_index_is_named():
         {"MONGODB_URI": "nonsense"},
         {"MONGODB_URI": "http://db.example/"},
         {"MONGODB_URI": "mongodb://localhost:99999999"},
+        {"MONGODB_URI": "mongodb://user-without-password@localhost"},
         {"DATA_DIR": "/proc/nope"},
         {"DATA_DIR": "/dev/null"},
         {"RATELIMIT_STORAGE_URI": "redis://localhost:nonsense"},
