@@ -81,9 +81,10 @@ def _ensure_genre_index() -> None:
 def finds_by_array_index() -> bool:
     """Try whether the server finds what an array holds by an index: the embedded one does not."""
     documents = get_db()[f"try_{secrets.token_hex(4)}"]
-    try:
-        documents.create_index(GENRE_KEYS)
-        documents.insert_one({"genres": ["Drama", "Crime"], "key": "=M"})
-        return documents.find_one({"genres": "Crime"}) is not None
-    finally:
-        documents.drop()
+    with pymongo.timeout(get_db().client.options.timeout):  # one for all: the drop waits no second
+        try:
+            documents.create_index(GENRE_KEYS)
+            documents.insert_one({"genres": ["Drama", "Crime"], "key": "=M"})
+            return documents.find_one({"genres": "Crime"}) is not None
+        finally:
+            documents.drop()

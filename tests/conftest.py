@@ -54,7 +54,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         User._get_db().client.drop_database(name)
     else:
         embedded = EmbeddedDatabase(tmp_path_factory.mktemp("embedded"))
-        yield embedded.start() + name
+        yield urlsplit(embedded.start())._replace(path=f"/{name}").geturl()
         embedded.stop()
 
 

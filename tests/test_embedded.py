@@ -165,7 +165,7 @@ def test_4_processes_that_start_at_once_share_one(tmp_path):
         command.stdin.write("\n")
         command.stdin.flush()
     uris = {command.stdout.readline().strip() for command in commands}
-    assert uris == {f"mongodb://127.0.0.1:{port_of(tmp_path)}/"}
+    assert uris == {f"mongodb://127.0.0.1:{port_of(tmp_path)}/?retryWrites=false"}
     assert len(pids(tmp_path)) == 1
     for command in commands:
         command.communicate(timeout=30)
