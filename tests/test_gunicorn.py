@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import requests
@@ -202,3 +204,36 @@ def test_it_does_not_start_on_a_metrics_port_that_is_taken(gunicorn):
         log = process.communicate(timeout=30)[1]
     assert process.returncode != 0
     assert "METRICS_PORT: [Errno 98] Address already in use" in log
+
+
+def sockets(pid):
+    """Return how many a process has open."""
+    count = 0
+    for opened in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            count += os.readlink(opened).startswith("socket:")
+    return count
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks into /proc")
+def test_clients_that_stay_are_shared_among_the_workers(gunicorn):
+    port, process = gunicorn()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers = wait_until(lambda: len(pids := children.read_text().split()) == 2 and pids)
+    # Each has its outbox's thread once it is about to take clients in.
+    wait_until(lambda: all(len(os.listdir(f"/proc/{pid}/task")) > 1 for pid in workers))
+
+    def least_share():
+        """Let 8 clients in at once; return how many the worker with fewer of them has."""
+        clients = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(8)]
+        for client in clients:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert all(client.recv(4096).startswith(b"HTTP/1.1 200") for client in clients)
+        with_clients = [sockets(pid) for pid in workers]
+        for client in clients:
+            client.close()
+        wait_until(lambda: sum(with_clients) - sum(map(sockets, workers)) >= 8)
+        return min(was - sockets(pid) for pid, was in zip(workers, with_clients, strict=True))
+
+    # The race for the first of them is nobody's.
+    assert sum(least_share() >= 3 for _ in range(20)) >= 14
