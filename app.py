@@ -49,6 +49,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     initialize_cors(app)
     initialize_routes(app)
     initialize_commands(app)
-    proxies = app.config["TRUSTED_PROXIES"]
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
+    if proxies := app.config["TRUSTED_PROXIES"]:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     return app

@@ -6,7 +6,7 @@ import secrets
 import time
 
 from flask import g, has_request_context, request
-from pythonjsonlogger.json import JsonFormatter
+from pythonjsonlogger.orjson import OrjsonFormatter
 
 from config import PRODUCTION
 
@@ -22,7 +22,7 @@ FIELDS = ["asctime", "levelname", "name", "message"]
 NAMES = {"asctime": "time", "levelname": "level", "name": "logger", "exc_info": "traceback"}
 
 
-class JsonLines(JsonFormatter):
+class JsonLines(OrjsonFormatter):
     """A JSON object a line, with what a call gave as `extra`; times are ISO 8601 in UTC."""
 
     converter = staticmethod(time.gmtime)

@@ -63,9 +63,8 @@ class User(db.Document):
     @classmethod
     def with_email(cls, email: str) -> "User | None":
         """Return the user with that address, without the sessions."""
-        user: User | None = (
-            cls.objects(__raw__={"email": exactly(email)}).exclude("sessions").first()
-        )
+        stored = cls._get_collection().find_one({"email": exactly(email)}, {"sessions": 0})
+        user: User | None = stored and cls._from_son(stored)
         return user
 
     @property

@@ -1,6 +1,5 @@
 """One path and one shape for every error: `{"message", "status", "error"}`, some with `errors`."""
 
-import json
 import logging
 from typing import Any
 
@@ -8,6 +7,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
 
 from database.db import DATABASE_ERRORS
+from resources.representation import as_json
 from services.errors import ApiError, InternalServerError, ServiceUnavailableError, TokenError
 
 Headers = dict[str, str]
@@ -57,5 +57,4 @@ def headers_of(error: ApiError | HTTPException) -> Headers:
 
 def _json(error: ApiError | HTTPException) -> Response:
     facts = facts_of(error)
-    body = json.dumps(facts) + "\n"
-    return Response(body, facts["status"], headers_of(error), mimetype="application/json")
+    return as_json(facts, facts["status"], headers_of(error))

@@ -9,14 +9,14 @@ from config import PRODUCTION
 HEADERS = {
     # Names that people chose are in the JSON: no browser may take them for a page or a script.
     "X-Content-Type-Options": "nosniff",
-    # Opened in a browser, an answer loads and runs nothing, and stands in no one's frame. What
-    # needs more says so in a policy of its own.
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     # The same of frames, for browsers that don't know frame-ancestors.
     "X-Frame-Options": "DENY",
     # A path may hold a token.
     "Referrer-Policy": "no-referrer",
 }
+# Opened in a browser, an answer loads and runs nothing, and stands in no one's frame. What needs
+# more says so in a policy of its own.
+POLICY = "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
 # For a year no browser asks without TLS, and so never sends a token in the clear (RFC 6797). It
 # speaks for this host alone: of its subdomains we know nothing.
 HSTS = {"Strict-Transport-Security": "max-age=31536000"}
@@ -26,13 +26,13 @@ PREFLIGHT_SECONDS = 600
 
 
 def initialize_headers(app: Flask) -> None:
-    """Give every answer its headers, but for those that it has already."""
+    """Give every answer its headers, and the policy unless it has one."""
     headers = HEADERS | (HSTS if app.config["APP_ENV"] == PRODUCTION else {})
 
     @app.after_request
     def complete(response: Response) -> Response:
-        for name, value in headers.items():
-            response.headers.setdefault(name, value)
+        response.headers.extend(headers)
+        response.headers.setdefault(*POLICY)
         return response
 
 

@@ -24,6 +24,7 @@ from resources.health import Health, Readiness
 from resources.movie import Movies, OneMovie
 from resources.openapi import OpenApi
 from resources.pages import Docs, ResetPage, Welcome, register_pages
+from resources.representation import JSON, as_json
 from resources.reset_password import ForgotPassword, ResetPassword
 from resources.users import Me, OneUser, Users
 
@@ -40,6 +41,7 @@ def initialize_routes(app: Flask) -> None:
     """Register every resource and page."""
     app.url_map.merge_slashes = False  # its redirects would repeat the request's Host
     api = Api(app)
+    api.representation(JSON)(as_json)
     api.add_resource(Signup, "/api/auth/signup")
     api.add_resource(Login, "/api/auth/login")
     api.add_resource(Refresh, "/api/auth/refresh")

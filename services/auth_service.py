@@ -65,7 +65,7 @@ def change_password(user: User, claims: Claims, current_password: str, password:
     hashed = password_service.hash_password(password)
     notice = outbox.put(mail_service.PASSWORD_CHANGED, user.email)
     if not account_sessions.keep_one(user, claims, hashed):
-        notice.delete()
+        outbox.take_back(notice)
         session_service.authenticate(claims)
         raise password_service.wrong_current("The password has just been changed.")
     audit.record("password_changed", user_id=user.id)

@@ -1,6 +1,5 @@
 """What stands for an address where the address itself must not be kept."""
 
-import hashlib
 import hmac
 
 from flask import current_app
@@ -9,4 +8,4 @@ from flask import current_app
 def fingerprint(text: str) -> str:
     """Return 12 hex digits that tell one text from another, and that only we can make."""
     key = current_app.config["JWT_SECRET_KEY"].encode()
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:12]
+    return hmac.digest(key, text.encode(), "sha256").hex()[:12]

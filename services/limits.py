@@ -7,12 +7,14 @@ import logging
 import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any
 
 from flask import Flask, current_app
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, parse_many
 from limits.errors import StorageError
+from limits.storage import storage_from_string
+from limits.strategies import FixedWindowRateLimiter
 
 from config import SettingsError
 from services.errors import TooManyRequestsError
@@ -39,10 +41,15 @@ def count(name: str, who: str) -> None:
     What is stored of who is a fingerprint.
     """
     if current_app.config["RATELIMIT_ENABLED"]:
-        for limit in parse_many(current_app.config[f"RATELIMIT_{name}"]):
+        for limit in _parsed(current_app.config[f"RATELIMIT_{name}"]):
             seconds = current_app.extensions["limits"].hit(limit, name, fingerprint(who))
             if seconds:
                 raise TooManyRequestsError(seconds)
+
+
+@cache
+def _parsed(setting: str) -> list[RateLimitItem]:
+    return list(parse_many(setting))
 
 
 class Limits:
@@ -50,11 +57,13 @@ class Limits:
 
     def __init__(self, app: Flask) -> None:
         """Store where RATELIMIT_STORAGE_URI says; raises ValueError."""
-        timeouts = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), TIMEOUT_SECONDS)
-        app.config["RATELIMIT_STORAGE_OPTIONS"] = {"wrap_exceptions": True, **timeouts}
-        self._counts = Limiter(get_remote_address, app=app).limiter
+        uri = app.config["RATELIMIT_STORAGE_URI"]
         # Of tries at once the library's memory loses some; Redis counts each.
-        in_memory = app.config["RATELIMIT_STORAGE_URI"] == "memory://"
+        in_memory = uri == "memory://"
+        timeouts = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), TIMEOUT_SECONDS)
+        options: dict[str, Any] = {} if in_memory else timeouts
+        storage = storage_from_string(uri, wrap_exceptions=True, **options)
+        self._counts = FixedWindowRateLimiter(storage)
         self._one_by_one: AbstractContextManager[object] = (
             threading.Lock() if in_memory else nullcontext()
         )

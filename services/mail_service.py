@@ -3,6 +3,7 @@
 import fcntl
 import os
 import ssl
+from email.policy import compat32
 from email.utils import formatdate, parseaddr
 
 import flask_mail
@@ -18,10 +19,25 @@ SUBJECTS = {
     PASSWORD_CHANGED: "Your Movie-bag password was changed",
 }
 
+AS_IT_IS = compat32.clone(linesep="\r\n")
+
 mail = flask_mail.Mail()
 
 
-def compose(wish: Mail, user: User) -> flask_mail.Message:
+class Message(flask_mail.Message):
+    """A mail that is put into bytes in half of Flask-Mail's time; the bytes are the same."""
+
+    def as_bytes(self) -> bytes:
+        """Return the mail as it goes over SMTP.
+
+        Its headers are encoded by now: Flask-Mail has each parsed and folded once more.
+        """
+        built = self._message()
+        built.policy = AS_IT_IS
+        return built.as_bytes()
+
+
+def compose(wish: Mail, user: User) -> Message:
     """Return the mail that wish asks for. A reset token's minutes run from now.
 
     Its links come from the settings alone: nothing of a request gets here.
@@ -31,7 +47,7 @@ def compose(wish: Mail, user: User) -> flask_mail.Message:
         token = token_service.reset_token(user)
         facts["link"] = config["RESET_URL"].replace("{token}", token)
         facts["lifetime"] = in_words(config["RESET_TOKEN_EXPIRE_MINUTES"])
-    message = flask_mail.Message(SUBJECTS[wish.kind], recipients=[user.email])
+    message = Message(SUBJECTS[wish.kind], recipients=[user.email])
     message.body = render_template(f"email/{wish.kind}.txt", **facts)
     message.html = render_template(f"email/{wish.kind}.html", **facts)
     # Delivered twice after a crash, it is one mail to a mail program.

@@ -34,7 +34,7 @@ def page(
         query["genres"] = exactly(genre)
     if q:
         query["folded"] = {"$regex": re.escape(q.casefold())}
-    some = list(Movie.objects(__raw__=query).order_by("key").limit(limit + 1).as_pymongo())
+    some = list(Movie._get_collection().find(query, sort=[("key", 1)], limit=limit + 1))
     return some[:limit], some[limit - 1]["name"] if len(some) > limit else None
 
 

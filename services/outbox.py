@@ -10,9 +10,11 @@ import os
 import random
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+from bson import ObjectId
 from flask import Flask, current_app
 from flask_mail import Message
 
@@ -25,6 +27,7 @@ from services.mail_service import Connection
 SETTLE_SECONDS = 0.3
 # How late another process's wish, or one that was put off, may be seen.
 POLL_SECONDS = 2.0
+AT_ONCE = 50
 # Longer than what is done about one mail: five answers of the mail server, each within
 # MAIL_TIMEOUT, and two of the database. So none is sent twice.
 CLAIM_SECONDS = 85.0
@@ -40,13 +43,14 @@ FORESEEN = (OSError, *DATABASE_ERRORS)
 logger = logging.getLogger(__name__)
 
 
-def put(kind: str, email: str) -> Mail:
-    """Wish for a mail of this kind to an address, whoever that is; return the wish."""
+def put(kind: str, email: str) -> ObjectId:
+    """Wish for a mail of this kind to an address, whoever that is; return the id of the wish."""
     now = time.time()
-    wish = Mail(kind=kind, email=email, created_at=now, due_at=now + SETTLE_SECONDS)
-    wish.save(force_insert=True)
+    wish = {"kind": kind, "email": email, "state": Mail.WAITING, "attempts": 0}
+    times = {"created_at": now, "due_at": now + SETTLE_SECONDS}
+    stored = Mail._get_collection().insert_one({**wish, **times})
     current_app.extensions["outbox"].wake()
-    return wish
+    return ObjectId(stored.inserted_id)
 
 
 class Outbox:
@@ -104,8 +108,9 @@ class Outbox:
 
     def _drain(self) -> None:
         """Fulfil every wish that is due, over one connection; pause where the server is away."""
+        due = claims()
         with closing(Connection(current_app.extensions["mail"])) as connection:
-            while not self._stopping.is_set() and (wish := claim()):
+            while not self._stopping.is_set() and (wish := next(due, None)):
                 try:
                     if _fulfil(wish, connection):
                         self._failures = 0
@@ -128,16 +133,42 @@ class Outbox:
         self._stopping.wait(wait)
 
 
-def claim() -> Mail | None:
-    """Take the wish that has been due for longest, for CLAIM_SECONDS."""
-    now = time.time()
-    due = Mail.objects(state=Mail.WAITING, due_at__lte=now).order_by("due_at")
-    wish: Mail | None = due.modify(new=True, set__due_at=now + CLAIM_SECONDS, inc__attempts=1)
-    return wish
+def claims() -> Iterator[Mail]:
+    """Yield wishes that are due, each taken for CLAIM_SECONDS, those due for longest first.
+
+    They are read some at a time. Who finds one taken is not alone: it looks anew, and goes
+    through them in any order, for in the same all would be in each other's way.
+    """
+    alone = True
+    while due := _due():
+        for wish in due if alone else random.sample(due, len(due)):
+            alone = _claim(wish)
+            if not alone:
+                break
+            yield wish
+
+
+def _due() -> list[Mail]:
+    query = {"state": Mail.WAITING, "due_at": {"$lte": time.time()}}
+    found = Mail._get_collection().find(query, sort=[("due_at", 1)], limit=AT_ONCE)
+    return [Mail._from_son(stored) for stored in found]
+
+
+def _claim(wish: Mail) -> bool:
+    """Take a wish, unless another process has since it was read."""
+    unclaimed = {"_id": wish.id, "attempts": wish.attempts}
+    wish.due_at, wish.attempts = time.time() + CLAIM_SECONDS, wish.attempts + 1
+    claimed = {"$set": {"due_at": wish.due_at, "attempts": wish.attempts}}
+    return bool(Mail._get_collection().update_one(unclaimed, claimed).matched_count)
+
+
+def take_back(wish_id: ObjectId) -> None:
+    """Forget a wish, which is fulfilled, or in vain."""
+    Mail._get_collection().delete_one({"_id": wish_id})
 
 
 def _update(wish: Mail, **update: Any) -> bool:
-    """Change a wish, unless its claim has lapsed and another process has claimed it since."""
+    """Change a wish, unless another process has claimed it since."""
     return bool(Mail.objects(id=wish.id, attempts=wish.attempts).update_one(**update))
 
 
@@ -151,7 +182,7 @@ def _fulfil(wish: Mail, connection: Connection) -> bool:
         return False
     user = User.with_email(wish.email)
     if user is None:
-        wish.delete()
+        take_back(wish.id)
         return False
     if connection.open() and not _update(wish, set__due_at=time.time() + CLAIM_SECONDS):
         return False
@@ -161,7 +192,7 @@ def _fulfil(wish: Mail, connection: Connection) -> bool:
     if inbox.is_open():
         _keep(wish, message)
     else:
-        wish.delete()
+        take_back(wish.id)
     return True
 
 
@@ -178,7 +209,7 @@ def _forget(wish: Mail) -> None:
         Movie.objects(added_by=wish.email).delete()
     elif time.time() - wish.created_at < CLAIM_SECONDS:
         return
-    wish.delete()
+    take_back(wish.id)
 
 
 def _wait(failures: int) -> float:

@@ -157,7 +157,7 @@ def reset(token: str, password: str) -> User:
     notice = outbox.put(mail_service.PASSWORD_CHANGED, user.email)
     version = User.objects(id=user.id, password_version=user.password_version)
     if not version.update_one(set__password=hashed, inc__password_version=1, set__sessions={}):
-        notice.delete()
+        outbox.take_back(notice)
         raise UsedTokenError
     audit.record("reset", user_id=user.id)
     return user

@@ -11,6 +11,7 @@ from typing import Any
 
 from bson import ObjectId
 from flask import current_app
+from pymongo import ReturnDocument
 
 from database.models import Session, User
 from services import audit
@@ -53,9 +54,11 @@ def authenticate(claims: Claims) -> User:
 
     One read proves all three. Raises BadTokenError.
     """
-    user: User | None = of_token(claims).exclude("sessions").first()
-    if user is None:
+    stored = User._get_collection().find_one({"_id": ObjectId(claims["sub"])}) or {}
+    session = stored.pop("sessions", {}).get(claims["sid"], {})
+    if session.get("generation") != claims["gen"]:
         raise BadTokenError
+    user: User = User._from_son(stored)
     return user
 
 
@@ -73,9 +76,15 @@ def rotate(claims: Claims) -> Tokens:
         "$set": {f"{session}.last_used_at": now, f"{session}.rotated.g{generation}": now},
         "$unset": {f"{session}.rotated.g{generation - REMEMBERED_ROTATIONS}": 1},
     }
-    user, current = of_token(claims).modify(new=True, __raw__=update), generation + 1
-    if user is None:
+    users = User._get_collection()
+    stored = users.find_one_and_update(
+        _living(claims), update, return_document=ReturnDocument.AFTER
+    )
+    if stored is None:
         user, current = _in_grace(claims, now)
+    else:
+        del stored["sessions"]  # mongoengine would build each
+        user, current = User._from_son(stored), generation + 1
     return _tokens(user, claims["sid"], current, claims["auth_time"])
 
 
@@ -108,9 +117,12 @@ def drop(user: User, sid: str) -> None:
 
 def of_token(claims: Claims, **also: Any) -> Any:
     """Query the user while the session is at the token's generation."""
+    return User.objects(__raw__=_living(claims) | also)
+
+
+def _living(claims: Claims) -> dict[str, Any]:
     generation = f"sessions.{claims['sid']}.generation"
-    query = {"_id": ObjectId(claims["sub"]), generation: claims["gen"], **also}
-    return User.objects(__raw__=query)
+    return {"_id": ObjectId(claims["sub"]), generation: claims["gen"]}
 
 
 def _tokens(user: User, sid: str, generation: int, auth_time: float) -> Tokens:

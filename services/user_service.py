@@ -96,7 +96,7 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
         Mail.objects(__raw__={**wishes, "state": state}).delete()
     rest = outbox.put(outbox.FORGET, str(user.id))
     if not User.objects(id=user.id, role=USER, **checked).delete():
-        rest.delete()
+        outbox.take_back(rest)
         if user.is_admin:
             User.objects(id=user.id).update_one(set__role=ADMIN)
         _existing(user.id)

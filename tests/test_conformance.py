@@ -6,7 +6,7 @@ from mongoengine import NotUniqueError, OperationError
 
 from database.conformance import NEEDS, problem_with
 from database.models import DOCUMENTS, Mail, Session, User
-from services.outbox import claim
+from services.outbox import AT_ONCE, claims
 from tests.conftest import ADA, at_once
 
 # Milliseconds: of a number that is set, the embedded database keeps 15 digits.
@@ -159,24 +159,40 @@ def test_an_emptied_map_is_filled_again(user):
     assert stored().sessions == {"d": new}
 
 
-def test_a_claim_takes_what_has_been_due_for_longest_and_returns_the_new_document(clock):
+def test_claims_take_what_is_due_and_no_more(clock):
     clock.move_to(NOW)
-    second, first, third = wish(NOW - 5), wish(NOW - 7.5), wish(NOW)
+    due = [wish(NOW - 5), wish(NOW - 7.5), wish(NOW)]
     wish(NOW + 0.001)
     wish(NOW - 9, state=Mail.GIVEN_UP)
-    claims = [claim() for _ in range(4)]
-    assert claims[:3] == [first, second, third]
-    assert claims[3] is None
-    assert {(mail.attempts, mail.due_at) for mail in claims[:3]} == {(1, NOW + 85)}
+    claimed = list(claims())
+    assert claimed == [due[1], due[0], due[2]]
+    stored = Mail.objects(id__in=[mail.id for mail in due])
+    for mails in (claimed, stored):
+        assert {(mail.attempts, mail.due_at) for mail in mails} == {(1, NOW + 85)}
+
+
+def test_claims_take_what_has_been_due_for_longest_first(clock):
+    clock.move_to(NOW)
+    wishes = [wish(NOW - seconds) for seconds in range(AT_ONCE + 5)]
+    assert [mail.id for mail in claims()] == [mail.id for mail in reversed(wishes)]
+
+
+def test_a_wish_that_another_process_claims_meanwhile_is_its_own(clock):
+    clock.move_to(NOW)
+    for _ in range(6):
+        wish()
+    mine, others = claims(), claims()
+    taken = [mail.id for pair in zip(mine, others, strict=True) for mail in pair]
+    assert len(taken) == len(set(taken)) == 6
 
 
 def test_a_claim_that_lapses_is_due_again(clock):
     clock.move_to(NOW)
     wish()
-    claim()
-    assert claim() is None
+    next(claims())
+    assert list(claims()) == []
     clock.shift(86)
-    assert claim().attempts == 2
+    assert next(claims()).attempts == 2
 
 
 def test_what_is_due_is_found_in_order():
@@ -216,9 +232,9 @@ def test_a_time_that_is_set_stays_an_exact_number(time):
 def test_a_wish_is_changed_by_who_holds_its_latest_claim_only(clock):
     clock.move_to(NOW)
     wish()
-    lapsed = claim()
+    lapsed = next(claims())
     clock.shift(86)
-    mine = claim()
+    mine = next(claims())
     for mail, changed in [(lapsed, 0), (mine, 1), (lapsed, 0), (mine, 1)]:
         held = Mail.objects(id=mail.id, attempts=mail.attempts)
         assert held.update_one(set__due_at=NOW + 99.7654321, set__last_error="x") == changed
@@ -300,8 +316,8 @@ def test_of_16_simultaneous_inserts_of_a_unique_value_exactly_one_wins():
 def test_16_threads_claim_each_of_40_wishes_once(clock):
     clock.move_to(NOW)
     wishes = {wish(NOW - index).id for index in range(40)}
-    claims = at_once(16, lambda _: [mail.id for mail in iter(claim, None)])
-    claimed = [mail for several in claims for mail in several]
+    taken = at_once(16, lambda _: [mail.id for mail in claims()])
+    claimed = [mail for several in taken for mail in several]
     assert len(claimed) == 40
     assert set(claimed) == wishes
 

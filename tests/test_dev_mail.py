@@ -114,9 +114,9 @@ def test_only_the_newest_copies_are_kept(dev, monkeypatch):
 
 def test_what_is_no_mail_is_not_shown(dev):
     with dev.app.app_context():
-        wish = outbox.put(outbox.FORGET, "0" * 24)
+        wish_id = outbox.put(outbox.FORGET, "0" * 24)
         assert rows(dev) == []
-        assert dev.get(f"/dev/mail/{wish.id}").status_code == 404
+        assert dev.get(f"/dev/mail/{wish_id}").status_code == 404
 
 
 @pytest.mark.parametrize("mail_id", ["0" * 24, "nonsense", "%00", "é"])

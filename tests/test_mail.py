@@ -1,17 +1,19 @@
 """The outbox: no mail is lost, none is sent twice without need, nobody waits for one."""
 
 import os
+import re
 import signal
 import ssl
 import threading
 import time
 
+import flask_mail
 import pytest
 import requests
 
 from config import SettingsSchema
 from database.models import Mail, User
-from services import outbox
+from services import mail_service, outbox
 from tests.conftest import ADA, NEW_PASSWORD, at_once, wait_until
 from tests.servers import HOME
 from tests.smtp import free_port, silent_server, smtp_server, token_in
@@ -254,3 +256,17 @@ def test_a_defect_of_ours_puts_off_that_wish_only_and_is_logged(app, mailbox, ca
     wish = wait_until(lambda: Mail.objects(last_error="KeyError: ?").first())
     line = next(r for r in caplog.records if str(wish.id) in r.getMessage())
     assert line.exc_info is not None
+
+
+def test_a_mail_is_the_bytes_that_flask_mail_makes(make_app):
+    app = make_app(MAIL_DEFAULT_SENDER="Zo\u00eb's b\u00e4g <bag@example.com>")
+    user = User(email="ada@example.com", name="\u00c5da \u96ea", password_version=0, id="0" * 24)
+    wish = Mail(id="1" * 24, kind="reset", email=user.email)
+    with app.test_request_context():
+        mail = mail_service.compose(wish, user)
+        mail.date = 0.0
+        ours, theirs = mail.as_bytes(), flask_mail.Message.as_bytes(mail)
+    boundary = rb"={15}\d+=="
+    assert re.sub(boundary, b"", ours) == re.sub(boundary, b"", theirs)
+    assert b"\r\n" in ours
+    assert b"\n" not in ours.replace(b"\r\n", b"")

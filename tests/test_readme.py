@@ -29,16 +29,16 @@ def test_the_walk_in_the_readme_works_as_written(run, tmp_path):
         check=True,
     ).stdout
     steps = [
-        '"id": "',
-        '"message": "Token is valid"',
+        '"id":"',
+        '"message":"Token is valid"',
         "100 added, 0 were there, 0 bad",
-        '"genres": ["Western"',
-        '{"id": "',
+        '"genres":["Western"',
+        '{"id":"',
         "a reset link is on its way",
         "Hello Ada,",
-        '"message": "Password has been reset"',
-        '"error": "BadTokenError"',
-        '"refresh_token": "',
+        '"message":"Password has been reset"',
+        '"error":"BadTokenError"',
+        '"refresh_token":"',
     ]
     place = 0
     for step in steps:

@@ -254,3 +254,11 @@ def test_of_several_keys_each_verifies_and_the_first_signs(make_app, http):
     shut(http.refresh(before["refresh_token"]))
     http.app = old
     shut(http.whoami(after["token"]))
+
+
+def test_a_token_that_was_good_is_refused_by_who_does_not_have_its_key(api, make_app, tokens):
+    assert api.whoami(tokens["access"]).status_code == 200
+    api.app = make_app(JWT_SECRET_KEY=OTHER_KEY)
+    shut(api.whoami(tokens["access"]))
+    api.app = make_app(JWT_SECRET_KEY=f"{OTHER_KEY},{KEY}")
+    assert api.whoami(tokens["access"]).status_code == 200
