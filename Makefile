@@ -1,4 +1,4 @@
-.PHONY: install run serve test lint lock browser
+.PHONY: install run serve test lint bench bench-peers lock browser
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -36,6 +36,12 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: install  ## How fast it is, beside what could be, in 5 minutes; into docs/performance.md
+	$(BIN)/python -m bench
+
+bench-peers: install  ## The same work by fastapi-users and Flask-Security
+	$(BIN)/python -m bench.peers
 
 lock: install  ## Pipfile.lock anew; it names no package index, so yours applies
 	$(PIPENV) lock --dev

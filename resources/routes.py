@@ -6,7 +6,7 @@ from typing import Any
 
 import flask_restful
 import flask_swagger_ui
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Response
 
 from config import DEVELOPMENT
 from resources.auth import (
@@ -24,24 +24,30 @@ from resources.health import Health, Readiness
 from resources.movie import Movies, OneMovie
 from resources.openapi import OpenApi
 from resources.pages import Docs, ResetPage, Welcome, register_pages
-from resources.representation import JSON, as_json
+from resources.representation import as_json
 from resources.reset_password import ForgotPassword, ResetPassword
 from resources.users import Me, OneUser, Users
 
 
 class Api(flask_restful.Api):
-    """Flask-RESTful without its own error handling: errors are answered by resources.errors."""
+    """Flask-RESTful without its own error handling and its choice of a representation.
+
+    Errors are answered by resources.errors; JSON is what there is, whatever Accept says.
+    """
 
     def error_router(self, original_handler: Callable[..., Any], e: Exception) -> Any:
         """Leave the error to Flask."""
         return original_handler(e)
+
+    def make_response(self, data: Any, status: int, headers: Any = None, **_: Any) -> Response:
+        """Return data in JSON."""
+        return as_json(data, status, headers)
 
 
 def initialize_routes(app: Flask) -> None:
     """Register every resource and page."""
     app.url_map.merge_slashes = False  # its redirects would repeat the request's Host
     api = Api(app)
-    api.representation(JSON)(as_json)
     api.add_resource(Signup, "/api/auth/signup")
     api.add_resource(Login, "/api/auth/login")
     api.add_resource(Refresh, "/api/auth/refresh")

@@ -1,0 +1,1 @@
+"""How fast it is, beside what could be: `make bench` measures, and writes docs/performance.md."""

@@ -1,0 +1,1 @@
+"""The same work by others: `make bench-peers` measures, and writes docs/performance.md."""
