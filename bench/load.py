@@ -100,7 +100,10 @@ class Client:
 
     def read(self) -> bool:
         """Take in what has come; say whether the answer is whole. Raises RuntimeError."""
-        self._received += self._socket.recv(1 << 18)
+        received = self._socket.recv(1 << 18)
+        if not received:
+            raise RuntimeError(f"Closed after {self._received!r}")
+        self._received += received
         head, end, body = self._received.partition(b"\r\n\r\n")
         if not end or len(body) < _length(head):
             return False

@@ -1,5 +1,8 @@
 """What measures asks as it says, and takes no refusal for an answer."""
 
+import socket
+import threading
+
 import pytest
 
 from bench import __main__ as bench
@@ -35,6 +38,13 @@ def test_a_client_goes_on_with_the_token_that_it_was_answered(port, ada):
 def test_any_other_answer_than_a_200_ends_the_measurement(port):
     with pytest.raises(RuntimeError, match="MissingTokenError"):
         run(Load(port, [request("GET", "/api/auth/verify")], count=1))
+
+
+def test_a_connection_that_ends_before_its_answer_ends_the_measurement():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=lambda: listener.accept()[0].close(), daemon=True).start()
+        with pytest.raises(RuntimeError, match=r"Closed|reset"):
+            run(Load(listener.getsockname()[1], [HEALTH], clients=1, count=1))
 
 
 def test_a_ratio_is_the_median_of_rounds_that_count():

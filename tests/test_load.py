@@ -2,14 +2,12 @@
 
 import subprocess
 import sys
-import threading
 import time
 
-import bcrypt
 import pytest
 import requests
 
-from services import hashing
+from bench.rows import checks_a_second
 from tests import hammer
 from tests.conftest import wait_until
 from tests.servers import HOME, environment
@@ -86,28 +84,12 @@ def test_50_clients_that_hammer_logins_leave_movies_a_third_of_their_pace(serve,
     assert any(is_fair(port, clients) for _ in range(3))
 
 
-def hashes_a_second():
-    """Return what bcrypt does alone, on every core."""
-    hashed, done, begin = bcrypt.hashpw(b"", bcrypt.gensalt(12)), [], time.monotonic()
-
-    def work():
-        while time.monotonic() < begin + SECONDS:
-            done.append(bcrypt.checkpw(b"wrong", hashed))
-
-    threads = [threading.Thread(target=work) for _ in range(hashing.CORES)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return len(done) / (time.monotonic() - begin)
-
-
 def share_of_bcrypt(port):
     """Let 8 clients log in; return their pace as a share of bcrypt's own just before and after."""
-    before = hashes_a_second()
+    before = checks_a_second(SECONDS)
     seconds, hashed = hammer.answers(hammer.start(port, 8, 2 * SECONDS, hammer.login))
     assert hashed.keys() == {401}
-    alone = (before + hashes_a_second()) / 2
+    alone = (before + checks_a_second(SECONDS)) / 2
     pace = len(hashed[401]) / seconds
     print(f"{pace:.2f} logins/s, bcrypt alone {alone:.2f}/s")
     return pace / alone
