@@ -14,6 +14,7 @@ import requests
 from config import DEVELOPMENT, PRODUCTION
 from database.models import Mail
 from logs import dress
+from services.fingerprint import fingerprint
 from tests.conftest import ADA, NEW_PASSWORD, wait_until
 from tests.test_settings import PRODUCTION as SETTINGS
 
@@ -188,3 +189,12 @@ def test_all_that_run_py_says_in_production_is_json(run, smtp):
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     assert lines[0]["message"] == f"Movie-bag is on 127.0.0.1:{server.port}"
     assert "signup" in [line.get("event") for line in lines]
+
+
+def test_only_who_has_the_key_can_make_the_fingerprint_of_an_address(make_app):
+    made = set()
+    for letter in "ab":
+        with make_app(JWT_SECRET_KEY=letter * 32).app_context():
+            made |= {fingerprint("ada@example.com"), fingerprint("ada@example.com")}
+    assert len(made) == 2
+    assert all(re.fullmatch("[0-9a-f]{12}", each) for each in made)
