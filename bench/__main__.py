@@ -3,7 +3,6 @@
 import platform
 import tempfile
 import time
-from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,13 +28,13 @@ def main() -> None:
                 print(line(row), flush=True)
         finally:
             bench.stop()
-    table = "\n".join([*head(), *map(line, measured)])
+    table = "\n".join([*head(HEAD), *map(line, measured)])
     write(BEGIN, f"{table}\n\n{machine()}, in {time.monotonic() - begin:.0f} s.\n")
 
 
-def head() -> Iterable[str]:
-    """Return the head of the table, in Markdown."""
-    return [cells(HEAD), cells(["---"] * len(HEAD))]
+def head(names: list[str]) -> list[str]:
+    """Return the head of a table, in Markdown."""
+    return [cells(names), cells(["---"] * len(names))]
 
 
 def line(row: Row) -> str:

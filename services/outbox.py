@@ -27,6 +27,7 @@ from services.mail_service import Connection
 SETTLE_SECONDS = 0.3
 # How late another process's wish, or one that was put off, may be seen.
 POLL_SECONDS = 2.0
+# How many of those due are read together; each is claimed when its turn comes.
 AT_ONCE = 50
 # Longer than what is done about one mail: five answers of the mail server, each within
 # MAIL_TIMEOUT, and two of the database. So none is sent twice.

@@ -17,7 +17,7 @@ def port(api):
     return api.server.effective_port
 
 
-def test_clients_ask_until_they_have_asked_so_often(port, caplog, api):
+def test_clients_ask_until_they_have_asked_so_often(port, caplog):
     caplog.set_level("DEBUG", "resources.access")
     outcome = run(Load(port, [HEALTH], clients=3, count=50))
     assert len([each for each in caplog.records if each.route == "/healthz"]) == 50

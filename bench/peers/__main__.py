@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import requests
 
 from bench import servers
-from bench.__main__ import cells, machine, write
+from bench.__main__ import cells, head, machine, write
 from bench.load import Load, request, run
 from bench.rows import MOVIES, PAGE, PASSWORD, ROUNDS, Bench
 from services.hashing import THREADS
@@ -48,17 +48,14 @@ def main() -> None:
         bench = Bench(Path(folder))
         try:
             everybody = [movie_bag(bench), fastapi_users(bench), flask_security(bench)]
-            lines = [cells(HEAD), cells(["---"] * len(HEAD))]
+            lines = head(HEAD)
             for what in SECONDS:
                 lines.append(_line(what, *compared(bench, what, everybody)))
                 print(lines[-1], flush=True)
         finally:
             bench.stop()
-    packages = ["fastapi-users", "beanie", "fastapi", "uvicorn"]
-    theirs = (
-        f"{_versions('fastapi_users', *packages)}, {_versions('flask_security', 'Flask-Security')}"
-    )
-    write(BEGIN, "\n".join(lines) + f"\n\n{machine()}, {theirs}.\n")
+    theirs = [_versions(venv, *packages) for venv, packages in PACKAGES.items()]
+    write(BEGIN, "\n".join(lines) + f"\n\n{machine()}, {', '.join(theirs)}.\n")
 
 
 def compared(
@@ -76,10 +73,14 @@ def _rate(server: servers.Server, asked: Asked, what: str) -> float:
     """Return answers a second; 0 where something else than 200 is the answer."""
     if what not in asked:
         return 0
-    with ThreadPoolExecutor(1) as beside:
-        if what == BESIDE:
-            beside.submit(run, Load(server.port, [asked[LOGIN]], seconds=SECONDS[what] + 1))
-        return run(Load(server.port, [asked[what]], seconds=SECONDS[what])).rate
+    load = Load(server.port, [asked[what]], seconds=SECONDS[what])
+    if what != BESIDE:
+        return run(load).rate
+    with ThreadPoolExecutor(1) as pool:
+        logins = pool.submit(run, Load(server.port, [asked[LOGIN]], seconds=SECONDS[what] + 1))
+        rate = run(load).rate
+        logins.result()  # raises, had one of them been refused
+    return rate
 
 
 def movie_bag(bench: Bench) -> tuple[servers.Server, Asked]:
