@@ -1,9 +1,9 @@
-.PHONY: install run serve test lint bench bench-peers lock browser
+.PHONY: install run serve test test-rest test-all lint figures bench bench-peers lock browser
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Pipenv works inside .venv, whichever environment the shell may have active.
+# Pipenv works inside .venv, whatever environment the shell has active.
 PIPENV := VIRTUAL_ENV='$(CURDIR)/.venv' PIPENV_VERBOSITY=-1 $(BIN)/pipenv
 
 install: .venv/installed  ## Everything that Pipfile.lock names, into .venv
@@ -25,24 +25,37 @@ run: .venv/served  ## The development server, on http://127.0.0.1:5000
 serve: .venv/served  ## As in production, with gunicorn, on HOST and PORT
 	exec $(BIN)/gunicorn
 
-test: install  ## The whole suite; MONGODB_URI=… points it at another server
-	$(BIN)/python -m pytest
+test: install  ## The API specification, unit and integration tests; MONGODB_URI=… for another server
+	$(BIN)/python -m pytest -n 2 tests/api tests/unit tests/integration
+
+test-rest: install  ## What make test leaves out: resilience, property, browsers, other databases
+	$(BIN)/python -m pytest -n 2 tests/property -m 'slow or not slow'
+	$(BIN)/python -m pytest tests/resilience -m 'slow or not slow'
+	$(BIN)/python -m pytest tests/api tests/unit tests/integration -m slow
+	.ci/secantusdb $(BIN)/python -m pytest tests/api tests/integration -m 'not embedded'
+	.ci/ferretdb $(BIN)/python -m pytest tests/api tests/integration -m 'not embedded'
+
+test-all: test test-rest  ## Every test
 
 browser: install  ## What the browser tests need, on Debian or Ubuntu, as root; without it they skip
 	command -v chromium >/dev/null && command -v npm >/dev/null || (apt-get update -qq && apt-get install -yqq chromium npm)
 	npm install --silent --no-save --prefix .venv/axe axe-core@4.14.1
 
-lint: install
+lint: install  ## Style, types, words, imports and function lengths
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m scripts.lint
 
-bench: install  ## How fast it is, beside what could be, in 5 minutes; into docs/performance.md
+figures: install  ## Lines of code and lengths of functions
+	$(BIN)/python -m scripts.lint.figures
+
+bench: install  ## How fast it is, beside its limits, in 5 minutes; writes docs/performance.md
 	$(BIN)/python -m bench
 
 bench-peers: install  ## The same work by fastapi-users and Flask-Security
 	$(BIN)/python -m bench.peers
 
-lock: install  ## Pipfile.lock anew; it names no package index, so yours applies
+lock: install  ## Pipfile.lock again; it names no package index, so that yours applies
 	$(PIPENV) lock --dev
 	$(BIN)/python -c 'import json, pathlib; p = pathlib.Path("Pipfile.lock"); d = json.loads(p.read_text()); d["_meta"]["sources"] = []; p.write_text(json.dumps(d, indent=4) + "\n")'

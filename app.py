@@ -1,54 +1,89 @@
-"""create_app: the one place where everything meets."""
+"""create_app: builds the application from its parts."""
 
+import logging
+import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import click
 from flask import Flask
+from flask.cli import FlaskGroup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from cli import initialize_commands
+from commands.registry import initialize_commands
 from config import MAX_BODY_BYTES, load_settings
-from database.db import initialize_db
-from logs import initialize_logs
-from resources.access import initialize_access
-from resources.errors import initialize_errors
-from resources.headers import initialize_cors, initialize_headers
+from database.startup import open_current_database
+from infra.logging import initialize_logging
+from jobs.worker import Worker
 from resources.routes import initialize_routes
-from services.exporter import Exporter
-from services.limits import initialize_limits
-from services.mail_service import mail
-from services.outbox import Outbox
-from services.password_service import bcrypt
-from services.token_service import jwt
+from services import mail_service, movie_service
+from services.health_service import start_metrics
+from services.rate_limit_service import initialize_rate_limits
+from web.errors import initialize_errors
+from web.headers import initialize_cors, initialize_headers
+from web.jwt import initialize_jwt
+from web.request_log import initialize_request_log
 
-FIXED = {
-    "MAX_CONTENT_LENGTH": MAX_BODY_BYTES + 1,  # chunks are cut there: one more tells of more
-    "JWT_ENCODE_NBF": False,
-    "JWT_COOKIE_CSRF_PROTECT": False,  # tokens travel in a header: no cookie, no CSRF
+JOB_HANDLERS = {
+    mail_service.SEND_EMAIL: mail_service.send_email,
+    movie_service.DELETE_MOVIES: movie_service.delete_movies,
 }
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Return the application; config wins over the environment and .env.
 
-    Raises SettingsError when a setting is missing or can't be read.
+    Raises:
+        SettingsError: a setting is missing or can't be used.
     """
     app = Flask(__name__)
-    app.config.update({**(config or {}), **load_settings(config), **FIXED})
-    initialize_logs(app.config["APP_ENV"])
-    initialize_access(app)
-    bcrypt.init_app(app)
-    jwt.init_app(app)
-    mail.init_app(app)
-    Outbox(app)
-    Exporter(app)
-    initialize_limits(app)
-    initialize_db(app)
+    _load_config(app, config or {})
+    initialize_request_log(app)
+    _initialize_background(app)
+    initialize_rate_limits(app)
+    if not _is_command_lookup():
+        open_current_database(app)
+    initialize_jwt(app)
     initialize_errors(app)
     initialize_headers(app)
     initialize_cors(app)
     initialize_routes(app)
     initialize_commands(app)
     if proxies := app.config["TRUSTED_PROXIES"]:
+        # Only the client IP comes from a header: no URL is built from scheme or host of a request.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     return app
+
+
+def _load_config(app: Flask, config: Mapping[str, Any]) -> None:
+    # load_settings checks the settings in config; it may hold Flask's own besides.
+    app.config.update({**config, **load_settings(config)})
+    # A chunked body is cut off there: one byte more shows web.body that it is too long.
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
+    initialize_logging(app.config["APP_ENV"])
+    for old, new in app.config["RENAMED_SETTINGS_IN_USE"].items():
+        logger.warning("The setting %s is now called %s", old, new)
+
+
+def _initialize_background(app: Flask) -> None:
+    mail_service.mail.init_app(app)
+    app.extensions["worker"] = Worker(app, JOB_HANDLERS)
+    app.before_request(app.extensions["worker"].start)
+    # Called by run.py and gunicorn.conf.py, after any fork.
+    app.extensions["start_metrics"] = partial(start_metrics, app)
+
+
+def _is_command_lookup() -> bool:
+    """Return whether `flask user …` loads the app only to find the command.
+
+    The command opens the database itself when it runs (commands/group.py).
+    """
+    context = click.get_current_context(silent=True)
+    return context is not None and isinstance(context.command, FlaskGroup)
+
+
+if __name__ == "__main__":
+    sys.exit("Type: python run.py (or make run)")

@@ -1,10 +1,8 @@
-"""Settings: read from the environment and .env once, at the start, typed and checked."""
+"""Settings: read from the environment and .env once at start, typed and checked."""
 
 import os
 import re
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +13,38 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, val
 from marshmallow.validate import OneOf, Range, Regexp
 
 HOME = Path(__file__).parent
-DEVELOPMENT, PRODUCTION = "development", "production"
-NEEDED_IN_PRODUCTION = ("JWT_SECRET_KEY", "MONGODB_URI", "MAIL_SERVER", "PUBLIC_URL")
+DEVELOPMENT = "development"
+PRODUCTION = "production"
+REQUIRED_IN_PRODUCTION = ("JWT_SECRET_KEY", "MONGODB_URI", "MAIL_SERVER", "PUBLIC_URL")
 SECRET_BYTES = 32
-MANY = 10**9
-LINK = Regexp(r"[A-Za-z][\w.+-]+:.*\{token\}", error="Must be a link that contains {{token}}.")
 MAX_BODY_BYTES = 64 * 1024
-# As a browser writes it: no path, no slash at the end, and no pattern.
+MAX_SECONDS = 10**9
+# A learner who tries things out should not meet a limit. Limits that are set explicitly apply as
+# they are.
+DEVELOPMENT_LIMIT_FACTOR = 10
+# Old name → new name. Both are read, the new one wins, and the old one is logged as a warning.
+RENAMED_SETTINGS = {
+    "RATELIMIT_LOGIN_PER_ADDRESS": "RATELIMIT_LOGIN_PER_EMAIL",
+    "RATELIMIT_FORGOT_PER_ADDRESS": "RATELIMIT_FORGOT_PER_EMAIL",
+    "RATELIMIT_PASSWORD_PER_ACCOUNT": "RATELIMIT_PASSWORD_PER_USER",
+}
+
+# marshmallow formats the message, so its braces are doubled.
+LINK = Regexp(r"[A-Za-z][\w.+-]+:.*\{token\}", error="Must be a link that contains {{token}}.")
+# As a browser writes it: no path, no trailing slash, no pattern.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]+)?")
 ADDRESS = r"(?a:[\w.+-]+@[\w.-]+)"
 SENDER = rf"({ADDRESS}|[\w .'-]+<{ADDRESS}>)\Z"
 
 
 def _check_limit(text: str) -> None:
-    """Raise ValidationError unless the library that counts can read it, and lets somebody in."""
-    with suppress(ValueError):
-        if all(limit.amount and limit.get_expiry() <= MANY for limit in parse_many(text)):
-            return
-    raise ValidationError("Must be a limit like 5 per minute.")
+    """Raise ValidationError unless the limits library can parse it and it allows a request."""
+    try:
+        limits = parse_many(text)
+    except ValueError:
+        limits = []
+    if not limits or any(not it.amount or it.get_expiry() > MAX_SECONDS for it in limits):
+        raise ValidationError("Must be a limit like 5 per minute.")
 
 
 def _limit(default: str) -> fields.String:
@@ -52,7 +64,7 @@ class SettingsSchema(Schema):
     """Every setting with its type, default and limits; .env.example says what each means."""
 
     class Meta:
-        """The environment holds much that is not ours."""
+        """Ignore the environment variables of other programs."""
 
         unknown = EXCLUDE
 
@@ -63,14 +75,14 @@ class SettingsSchema(Schema):
     MONGODB_URI = fields.String(
         load_default=None, validate=Regexp("mongodb(\\+srv)?://", error="Must be a mongodb:// URI.")
     )
-    # At most 12, as MAIL_TIMEOUT: the outbox's claim on a mail (85 s) must outlast both.
+    # At most 12, as MAIL_TIMEOUT: a job takes less than LEASE_SECONDS (jobs/queue.py) then.
     MONGODB_TIMEOUT = fields.Integer(load_default=5, validate=Range(1, 12))
     JWT_SECRET_KEY = fields.String(load_default=None)
-    JWT_ACCESS_TOKEN_EXPIRES = fields.Integer(load_default=900, validate=Range(1, MANY))
-    JWT_REFRESH_TOKEN_EXPIRES = fields.Integer(load_default=2592000, validate=Range(1, MANY))
-    JWT_REFRESH_GRACE = fields.Integer(load_default=10, validate=Range(0, MANY))
-    JWT_SESSION_MAX_AGE = fields.Integer(load_default=7776000, validate=Range(1, MANY))
-    RESET_TOKEN_EXPIRE_MINUTES = fields.Integer(load_default=10, validate=Range(1, MANY))
+    JWT_ACCESS_TOKEN_EXPIRES = fields.Integer(load_default=900, validate=Range(1, MAX_SECONDS))
+    JWT_REFRESH_TOKEN_EXPIRES = fields.Integer(load_default=2592000, validate=Range(1, MAX_SECONDS))
+    JWT_REFRESH_GRACE = fields.Integer(load_default=10, validate=Range(0, MAX_SECONDS))
+    JWT_SESSION_MAX_AGE = fields.Integer(load_default=7776000, validate=Range(1, MAX_SECONDS))
+    RESET_TOKEN_EXPIRE_MINUTES = fields.Integer(load_default=10, validate=Range(1, MAX_SECONDS))
     PUBLIC_URL = fields.Url(load_default=None, require_tld=False, schemes={"http", "https"})
     RESET_URL = fields.String(load_default=None, validate=LINK)
     MAIL_SERVER = fields.String(load_default=None)
@@ -83,7 +95,7 @@ class SettingsSchema(Schema):
         load_default="support@movie-bag.com",
         validate=Regexp(SENDER, error="Must be an address, or a name and an <address>."),
     )
-    # At most 12: the outbox's claim on a mail (85 s) must outlast the dialogue about it.
+    # At most 12: see MONGODB_TIMEOUT.
     MAIL_TIMEOUT = fields.Integer(load_default=10, validate=Range(1, 12))
     BCRYPT_LOG_ROUNDS = fields.Integer(load_default=12, validate=Range(4, 31))
     PASSWORD_MIN_LENGTH = fields.Integer(load_default=8, validate=Range(1, 128))
@@ -96,67 +108,88 @@ class SettingsSchema(Schema):
         load_default="memory://",
         validate=Regexp(r"memory://\Z|rediss?://", error="Must be memory:// or a redis:// URI."),
     )
-    RATELIMIT_LOGIN_PER_ADDRESS = _limit("5 per minute")
+    RATELIMIT_LOGIN_PER_EMAIL = _limit("5 per minute")
     RATELIMIT_LOGIN_PER_IP = _limit("30 per minute")
-    RATELIMIT_FORGOT_PER_ADDRESS = _limit("3 per hour")
+    RATELIMIT_FORGOT_PER_EMAIL = _limit("3 per hour")
     RATELIMIT_FORGOT_PER_IP = _limit("20 per hour")
     RATELIMIT_SIGNUP_PER_IP = _limit("20 per hour")
     RATELIMIT_RESET_PER_IP = _limit("60 per minute")
     RATELIMIT_REFRESH_PER_IP = _limit("60 per minute")
-    RATELIMIT_PASSWORD_PER_ACCOUNT = _limit("5 per minute")
+    RATELIMIT_PASSWORD_PER_USER = _limit("5 per minute")
 
     @validates_schema(skip_on_field_errors=False)
-    def _are_lines(self, data: dict[str, Any], **_: Any) -> None:
+    def _check_single_lines(self, data: dict[str, Any], **_: Any) -> None:
+        # Bytes that are not UTF-8 arrive as surrogates, which are not printable either.
         texts = {name: text for name, text in data.items() if isinstance(text, str)}
         if wrong := [name for name, text in texts.items() if not text.isprintable()]:
             raise ValidationError(dict.fromkeys(wrong, ["Must be a line of text in UTF-8."]))
 
     @validates_schema(skip_on_field_errors=False)
-    def _fit_together(self, data: dict[str, Any], **_: Any) -> None:
+    def _check_combinations(self, data: dict[str, Any], **_: Any) -> None:
         wrong: dict[str, list[str]] = {}
         if data.get("MAIL_USE_TLS") and data.get("MAIL_USE_SSL"):
             wrong["MAIL_USE_SSL"] = ["Can't be on together with MAIL_USE_TLS."]
         if not all(map(ORIGIN.fullmatch, _split(data.get("CORS_ORIGINS")))):
             wrong["CORS_ORIGINS"] = ["Must be origins as browsers send them, each by name."]
         if data.get("APP_ENV") == PRODUCTION:
-            keys = _split(data.get("JWT_SECRET_KEY"))
-            if min((len(os.fsencode(key)) for key in keys), default=0) < SECRET_BYTES:
-                wrong["JWT_SECRET_KEY"] = [f"Needs at least {SECRET_BYTES} bytes in production."]
-            for name in NEEDED_IN_PRODUCTION:
-                if data.get(name, "") is None:
-                    wrong[name] = ["Is needed in production."]
+            wrong |= _unsafe_in_production(data)
         if wrong:
             raise ValidationError(wrong)
 
-    @post_load
-    def _derive(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+    @post_load(pass_original=True)
+    def _derive(
+        self, data: dict[str, Any], original: Mapping[str, Any], **_: Any
+    ) -> dict[str, Any]:
         data["PUBLIC_URL"] = (data["PUBLIC_URL"] or f"http://localhost:{data['PORT']}").rstrip("/")
         data["RESET_URL"] = data["RESET_URL"] or data["PUBLIC_URL"] + "/reset/{token}"
         data["DATA_DIR"] = Path(data["DATA_DIR"]).resolve()
         data["CORS_ORIGINS"] = _split(data["CORS_ORIGINS"])
+        # To rotate the key: the first signs, all verify. development.py creates a missing one.
+        data["JWT_SECRET_KEYS"] = _split(data["JWT_SECRET_KEY"])
+        data["JWT_SECRET_KEY"] = next(iter(data["JWT_SECRET_KEYS"]), None)
+        if data["APP_ENV"] == DEVELOPMENT:
+            data |= {name: _loosen(data[name]) for name in LIMITS if name not in original}
         return data
 
 
-def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return every setting, typed: overrides win over the environment, that over .env.
+LIMITS = [name for name in SettingsSchema().fields if re.search("^RATELIMIT_.*_PER_", name)]
 
-    An empty value counts as unset. Raises SettingsError, naming each setting that is
-    missing or can't be read.
+
+def _unsafe_in_production(data: Mapping[str, Any]) -> dict[str, list[str]]:
+    wrong: dict[str, list[str]] = {}
+    keys = _split(data.get("JWT_SECRET_KEY"))
+    if min((len(os.fsencode(key)) for key in keys), default=0) < SECRET_BYTES:
+        wrong["JWT_SECRET_KEY"] = [f"Needs at least {SECRET_BYTES} bytes in production."]
+    for name in REQUIRED_IN_PRODUCTION:
+        if name in data and data[name] is None:  # an invalid one is missing in data, and reported
+            wrong[name] = ["Is needed in production."]
+    return wrong
+
+
+def _loosen(limit: str) -> str:
+    amount, window = limit.split(" ", 1)
+    return f"{int(amount) * DEVELOPMENT_LIMIT_FACTOR} {window}"
+
+
+def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return every setting, typed; overrides win over the environment, which wins over .env.
+
+    An empty value counts as unset. `RENAMED_SETTINGS_IN_USE` has the old names that are set.
+
+    Raises:
+        SettingsError: a setting is missing or can't be read; the message names each.
     """
+    given = _read_sources(overrides or {})
+    renamed = {old: new for old, new in RENAMED_SETTINGS.items() if old in given}
+    given = {new: given[old] for old, new in renamed.items()} | given
     try:
-        settings: dict[str, Any] = SettingsSchema().load(_given(overrides or {}))
+        settings: dict[str, Any] = SettingsSchema().load(given)
     except ValidationError as error:
         raise SettingsError(error.messages_dict) from None
-    if settings["APP_ENV"] == DEVELOPMENT:
-        try:
-            settings["DATA_DIR"].mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingsError({"DATA_DIR": [str(error)]}) from None
-    keys = _split(settings["JWT_SECRET_KEY"]) or [development_secret(settings["DATA_DIR"])]
-    return settings | {"JWT_SECRET_KEYS": keys, "JWT_SECRET_KEY": keys[0]}
+    return settings | {"RENAMED_SETTINGS_IN_USE": renamed}
 
 
-def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _read_sources(overrides: Mapping[str, Any]) -> dict[str, Any]:
     env_file = os.environ.get("ENV_FILE_LOCATION") or HOME / ".env"
     try:
         from_file = dotenv_values(env_file)
@@ -166,19 +199,6 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     for source in (from_file, os.environ, overrides):
         given |= {name: value for name, value in source.items() if value not in ("", None)}
     return given
-
-
-def development_secret(data_dir: Path) -> str:
-    """Return the secret kept in data_dir, made at the first call, the same for all processes."""
-    path = data_dir / "jwt_secret"
-    draft = data_dir / f"jwt_secret.{secrets.token_hex(4)}"
-    if not path.exists():
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(SECRET_BYTES))
-        with suppress(FileExistsError):  # of two processes one makes it, and both read it
-            path.hardlink_to(draft)
-        draft.unlink()
-    return path.read_text()
 
 
 def _split(text: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""How gunicorn serves: it reads this by itself; its flags and GUNICORN_CMD_ARGS go before."""
+"""The configuration of gunicorn, which reads it by itself; flags and GUNICORN_CMD_ARGS win."""
 
 import atexit
 import os
@@ -11,9 +11,9 @@ from typing import Any
 from gunicorn import glogging
 
 from config import SettingsError, load_settings
-from logs import dress
-from services.hashing import CORES, THREADS
-from worker import Worker
+from deploy.gunicorn_worker import Worker
+from infra.logging import configure_handler
+from infra.password_hashing import CORES, SERVER_THREADS
 
 try:
     settings = load_settings()
@@ -22,58 +22,58 @@ except SettingsError as error:
 
 
 def remove(folder: str, owner: int) -> None:
-    """Remove a folder with the process that made it; its forks end here too."""
+    """Remove a folder when the process that created it ends; its forks call this too."""
     if os.getpid() == owner:
         shutil.rmtree(folder)
 
 
 if settings["METRICS_PORT"]:
-    # Before prometheus_client is imported: it looks once.
+    # Before prometheus_client is imported, because it looks once.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="movie-bag-metrics-")
     atexit.register(remove, os.environ["PROMETHEUS_MULTIPROC_DIR"], os.getpid())
 
 
 class Logger(glogging.Logger):
-    """gunicorn's log, in the form of ours."""
+    """gunicorn's log in our format."""
 
     def setup(self, cfg: Any) -> None:
-        """Log where its options say."""
+        """Log where the options say."""
         super().setup(cfg)
         for handler in self.error_log.handlers:
-            dress(handler, settings["APP_ENV"])
+            configure_handler(handler, settings["APP_ENV"])
 
     def access(self, *_: Any) -> None:
-        """Log no request, whatever its options say: a path may hold a token. We do, by route."""
+        """Log no request, because a path may hold a token; web.request_log logs routes."""
 
 
 wsgi_app = "app:create_app()"
-bind = f"[{settings['HOST']}]:{settings['PORT']}"  # the brackets are for IPv6, and harm no other
-# The connection to the database must not cross a fork, and SIGHUP reads the settings anew.
+bind = f"[{settings['HOST']}]:{settings['PORT']}"  # the brackets are for IPv6
+# The database connection must not cross a fork, and SIGHUP must read the settings again.
 preload_app = False
 logger_class = Logger
 
 worker_class = Worker
 workers = CORES
-threads = THREADS
-# Where each worker shows that it lives: a slow disk would make it look dead.
+threads = SERVER_THREADS
+# Each worker touches a file there to show that it runs; on a slow disk it would seem to hang.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
-control_socket_disable = True  # one file in the home directory, for every gunicorn there
+control_socket_disable = True  # it is one file in the home directory, for every gunicorn
 
-timeout = 30  # for a sign of life; no request, however long, holds that up
-keepalive = 75  # longer than proxies keep a connection, so none is closed under a request
-graceful_timeout = 40  # for the slowest request, on a database that hangs, and the mail in hand
+timeout = 30  # without a sign of activity; no request, however long, prevents that
+keepalive = 75  # longer than proxies keep a connection, so that none is closed under a request
+graceful_timeout = 40  # for the slowest request, on a database that hangs, and the current job
 forwarded_allow_ips = ""  # no header decides about scheme or path, from this machine neither
 
 
 def post_worker_init(worker: Any) -> None:
-    """Begin what goes on beside requests, before the first of them; after the fork."""
-    # The master ends its workers: a second Ctrl-C must not reach them over the mail in hand.
+    """Start the threads beside the requests, after the fork and before the first request."""
+    # The master ends its workers: a second Ctrl-C must not interrupt the current job.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    worker.wsgi.extensions["outbox"].start()
-    worker.wsgi.extensions["exporter"].start()
+    worker.wsgi.extensions["worker"].start()
+    worker.wsgi.extensions["start_metrics"]()
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Give the mail in hand a few seconds to go out."""
-    if hasattr(worker, "wsgi"):  # it may have failed before
-        worker.wsgi.extensions["outbox"].stop()
+    """Give the current job a few seconds."""
+    if hasattr(worker, "wsgi"):  # it may have failed earlier
+        worker.wsgi.extensions["worker"].stop()

@@ -8,55 +8,59 @@ import waitress
 from flask import Flask
 
 from app import create_app
-from config import DEVELOPMENT, SettingsError
-from services.hashing import THREADS
+from config import DEVELOPMENT, DEVELOPMENT_LIMIT_FACTOR, SettingsError
+from infra.password_hashing import SERVER_THREADS
 
 logger = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Serve on HOST and PORT until SIGINT or SIGTERM; the mail in hand has a few seconds then."""
+    """Serve on HOST and PORT until SIGINT or SIGTERM; the current job has a few seconds then."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit())
     try:
         app = create_app()
-        app.extensions["exporter"].start()
+        app.extensions["start_metrics"]()
     except SettingsError as error:
         sys.exit(str(error))
-    host, port = app.config["HOST"], app.config["PORT"]
-    try:
-        server = waitress.create_server(
-            app,
-            host=host,
-            port=port,
-            threads=THREADS,
-            ident=None,
-            clear_untrusted_proxy_headers=False,  # TRUSTED_PROXIES says what they are worth
-        )
-    except (OSError, ValueError) as error:
-        sys.exit(f"Can't listen on {host}:{port}: {error}. Set HOST or PORT.")
-    app.extensions["outbox"].start()
+    server = _listen(app)
+    app.extensions["worker"].start()
     if app.config["APP_ENV"] == DEVELOPMENT:
         print(_greeting(app), flush=True)
     else:
-        logger.info("Movie-bag is on %s:%s", host, port)
+        logger.info("Movie-bag is on %s:%s", app.config["HOST"], app.config["PORT"])
     server.run()
-    app.extensions["outbox"].stop()
+    app.extensions["worker"].stop()
+
+
+def _listen(app: Flask) -> waitress.server.BaseWSGIServer:
+    host, port = app.config["HOST"], app.config["PORT"]
+    try:
+        return waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=SERVER_THREADS,
+            ident=None,
+            clear_untrusted_proxy_headers=False,  # TRUSTED_PROXIES decides about them
+        )
+    except (OSError, ValueError) as error:
+        sys.exit(f"Can't listen on {host}:{port}: {error}. Set HOST or PORT.")
 
 
 def _greeting(app: Flask) -> str:
     config = app.config
-    address = f"http://{config['HOST']}:{config['PORT']}"
+    url = f"http://{config['HOST']}:{config['PORT']}"
     smtp = f"{config['MAIL_SERVER']}:{config['MAIL_PORT']}"
-    mails = smtp if config["MAIL_SERVER"] else config["DATA_DIR"] / "email.log"
-    database = "MONGODB_URI" if config["MONGODB_URI"] else config["DATA_DIR"] / "database"
+    emails = smtp if config["MAIL_SERVER"] else config["DATA_DIR"] / "email.log"
     return f"""
-Movie-bag is on {address}: open it to look around
-  mails go to {mails}
-  the database is {database}
+Movie-bag is on {url}: open it to look around
+  emails go to {emails}
+  the database is {config["MONGODB_URI"]}
+  limits are {DEVELOPMENT_LIMIT_FACTOR} times those of production: RATELIMIT_… in .env.example
 
 Try this next:
-  curl {address}/api/auth/signup -H 'Content-Type: application/json' \\
+  curl {url}/api/auth/signup -H 'Content-Type: application/json' \\
     -d '{{"email": "ada@example.com", "password": "correct horse battery"}}'
 """
 

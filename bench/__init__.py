@@ -1,1 +1,1 @@
-"""How fast it is, beside what could be: `make bench` measures, and writes docs/performance.md."""
+"""How fast it is, next to what bounds it: `make bench` measures, and writes docs/performance.md."""

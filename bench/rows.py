@@ -1,4 +1,4 @@
-"""What is measured: each row is a figure of ours, beside the one that bounds it in the same run."""
+"""What is measured: each row is a figure of ours, next to what bounds it in the same run."""
 
 import base64
 import statistics
@@ -16,21 +16,31 @@ from typing import Any
 import bcrypt
 import requests
 from flask import Flask
+from pymongo import MongoClient
 
 from app import create_app
 from bench import servers
 from bench.load import TOKEN, Load, request, run
-from database.embedded import EmbeddedDatabase
-from database.models import Mail, User
-from services import auth_service, hashing, mail_service, movie_service, session_service
-from tests.smtp import free_port
+from bench.servers import Server
+from database.embedded.server import EmbeddedDatabase
+from database.models import Job, User
+from infra.password_hashing import CORES
+from services import auth_service, movie_service, session_service
+from services.mail_service import RESET_PASSWORD, SEND_EMAIL
+from tests.support.processes import free_port
 
 PASSWORD = "correct horse battery"
-CLIENTS, SESSIONS, MOVIES = 8, 20, 100_000
-ROUNDS, BCRYPT_SECONDS = 3, 4.0
-FORGOTS, WARM_FORGOTS = 10_000, 500
-MAILS, FIRST_MAILS = 600, 100
-# About a hundred a second: how long one takes shows where they don't queue.
+CLIENTS = 8
+SESSIONS = 20
+MOVIES = 100_000
+BATCH_SIZE = 1_000
+ROUNDS = 3
+BCRYPT_SECONDS = 4.0
+FORGOTS = 10_000
+WARM_FORGOTS = 500
+EMAILS = 600
+FIRST_EMAILS = 100
+# About a hundred requests per second: how long one takes is visible only where none is queued.
 CALM: dict[str, Any] = {"clients": 2, "pause": 0.018}
 PAGE = "/api/movies?limit=20"
 FORGOT = [
@@ -41,11 +51,11 @@ FORGOT = [
 
 @dataclass
 class Row:
-    """A line of the table; each figure is the median of a few rounds, so is the ratio."""
+    """A line of the table; each figure is the median of a few rounds, the ratio too."""
 
     what: str
     ours: str
-    beside: str
+    reference: str
     theirs: str
     ratio: str
     target: str
@@ -53,55 +63,54 @@ class Row:
 
 
 class Bench:
-    """An embedded database with users and movies, and the servers that work on it."""
+    """An embedded database with users and movies, and the servers that use it."""
 
     def __init__(self, folder: Path) -> None:
-        """Fill the database; folder holds it, and the logs of the servers."""
+        """Fill the database; folder has its files and the logs of the servers."""
         self.folder = folder
         self._embedded = EmbeddedDatabase(folder)
         self._uri = self._embedded.start()
-        self._servers: list[servers.Server] = []
-        self.sink = self.started(servers.sink(folder))
-        self.app = self._app()
-        with self.app.test_request_context():
-            self.users = [_user(f"user-{number}@example.com") for number in range(CLIENTS)]
+        self._servers: list[Server] = []
+        self.sink = self.stop_later(servers.start_sink(folder))
+        self.app = self._create_app()
+        with self.app.app_context():
+            self.users = [_create_user(f"user-{number}@example.com") for number in range(CLIENTS)]
             _add_movies(str(self.users[0].id))
 
-    def _app(self) -> Flask:
+    def _create_app(self) -> Flask:
         settings = {**servers.SETTINGS, "MAIL_PORT": self.sink.port, "DATA_DIR": str(self.folder)}
         return create_app({**settings, "MONGODB_URI": self.uri()})
 
     def uri(self, name: str = "bench") -> str:
-        """Return the URI of a database of the server's."""
+        """Return the URI of a database of the embedded server."""
         return self._uri.replace("/?", f"/{name}?")
 
-    def started(self, server: servers.Server) -> servers.Server:
+    def stop_later(self, server: Server) -> Server:
         """Stop server at the end."""
         self._servers.append(server)
         return server
 
-    def product(self, database: str = "bench", **settings: Any) -> servers.Server:
+    def start_product(self, database: str = "bench", **settings: Any) -> Server:
         """Serve the product."""
         settings = {"MAIL_PORT": self.sink.port, "MONGODB_URI": self.uri(database), **settings}
-        return self.started(servers.product(self.folder, **settings))
+        return self.stop_later(servers.start_product(self.folder, **settings))
 
-    def bare(self, page: bytes) -> servers.Server:
-        """Serve the limits."""
+    def start_bare(self, page: bytes) -> Server:
+        """Serve the bounds."""
         (self.folder / "page").write_bytes(page)
         ids = ",".join(str(user.id) for user in self.users)
-        facts = {"USER_IDS": ids, "LIST": self.folder / "page", "MONGODB_URI": self.uri()}
-        return self.started(servers.bare(self.folder, **facts))
+        env = {"USER_IDS": ids, "LIST": self.folder / "page", "MONGODB_URI": self.uri()}
+        return self.stop_later(servers.start_bare(self.folder, **env))
 
     def tokens(self, name: str) -> list[str]:
-        """Begin a session for each user; return its access or refresh tokens."""
-        with self.app.test_request_context():
-            pairs = [session_service.begin(user, "bench") for user in self.users]
-        return [pair[name] for pair in pairs]
-
-    def settle(self) -> None:
-        """Wait until every mail is out."""
+        """Create a session for each user; return its access tokens or its refresh tokens."""
         with self.app.app_context():
-            while Mail.objects.first():
+            return [session_service.create(user, "bench")[name] for user in self.users]
+
+    def wait_for_emails(self) -> None:
+        """Wait until every email is sent."""
+        with self.app.app_context():
+            while Job.objects.first():
                 time.sleep(0.2)
 
     def stop(self) -> None:
@@ -111,17 +120,36 @@ class Bench:
         self._embedded.stop()
 
 
-def rows(bench: Bench) -> Iterator[Row]:
-    """Measure everything, a row at a time."""
-    product = bench.product()
-    page = requests.get(f"http://127.0.0.1:{product.port}{PAGE}", timeout=10)
-    bare = bench.bare(page.content)
+def _create_user(email: str) -> User:
+    """Sign a user up, and create as many sessions as a user can have."""
+    user = auth_service.sign_up(email, PASSWORD)
+    for _ in range(SESSIONS):
+        session_service.create(user, "bench")
+    return user
+
+
+def _add_movies(owner_id: str) -> None:
+    lists = {"casts": ["Ada Lovelace", "Mary Shelley"], "genres": ["Drama", "Crime"]}
+    for begin in range(0, MOVIES, BATCH_SIZE):
+        numbers = range(begin, begin + BATCH_SIZE)
+        movie_service.add_new(owner_id, [{"name": _movie_name(n), **lists} for n in numbers])
+
+
+def _movie_name(number: int) -> str:
+    return f"A film with the number {number:06}"
+
+
+def measure(bench: Bench) -> Iterator[Row]:
+    """Measure everything, row by row."""
+    product = bench.start_product()
+    page = requests.get(product.url + PAGE, timeout=10)
+    bare = bench.start_bare(page.content)
     yield verify(bench, product, bare)
-    yield movies(product, bare)
+    yield list_movies(product, bare)
     yield refresh(bench, product, bare)
     yield forgot(bench, product, bare)
     yield forgot_with_slow_smtp(bench, product)
-    yield outbox(bench, product)
+    yield job_queue(bench, product)
     yield memory(bench)
     yield depth(bench, product)
     yield from workers(bench, product)
@@ -129,25 +157,25 @@ def rows(bench: Bench) -> Iterator[Row]:
     yield login(bench, product)
 
 
-def verify(bench: Bench, product: servers.Server, bare: servers.Server) -> Row:
-    """An access token, its session and its user, of 20 sessions, are checked."""
-    asked = verify_requests(bench)
+def verify(bench: Bench, product: Server, bare: Server) -> Row:
+    """Verify access tokens of users with 20 sessions."""
+    sent = _verify_requests(bench)
     figures = compare(
-        lambda: run(Load(product.port, asked)).rate,
+        lambda: run(Load(product.port, sent)).rate,
         lambda: run(Load(bare.port, [request("GET", "/one")])).rate,
     )
     return _at_least("GET /api/auth/verify", "Flask, one find_one by _id", figures, 0.75)
 
 
-def verify_requests(bench: Bench) -> list[str]:
+def _verify_requests(bench: Bench) -> list[str]:
     """Return a request of each user."""
     path = "/api/auth/verify"
     tokens = bench.tokens("token")
     return [request("GET", path, Authorization=f"Bearer {token}") for token in tokens]
 
 
-def movies(product: servers.Server, bare: servers.Server) -> Row:
-    """A page of 20 is listed."""
+def list_movies(product: Server, bare: Server) -> Row:
+    """List a page of 20."""
     figures = compare(
         lambda: run(Load(product.port, [request("GET", PAGE)])).rate,
         lambda: run(Load(bare.port, [request("GET", "/list")])).rate,
@@ -155,77 +183,76 @@ def movies(product: servers.Server, bare: servers.Server) -> Row:
     return _at_least(f"GET {PAGE}", "Flask, the same find and bytes", figures, 0.8)
 
 
-def refresh(bench: Bench, product: servers.Server, bare: servers.Server) -> Row:
-    """Each client trades its refresh token, over and over."""
-    asked = [request("POST", "/api/auth/refresh", Authorization=f"Bearer {TOKEN}")]
+def refresh(bench: Bench, product: Server, bare: Server) -> Row:
+    """Exchange the refresh token of each client again and again."""
+    sent = [request("POST", "/api/auth/refresh", Authorization=f"Bearer {TOKEN}")]
     figures = compare(
-        lambda: run(Load(product.port, asked, tokens=bench.tokens("refresh_token"))).rate,
+        lambda: run(Load(product.port, sent, tokens=bench.tokens("refresh_token"))).rate,
         lambda: run(Load(bare.port, [request("POST", "/refresh")])).rate,
     )
-    beside = "Flask, find_one_and_update, two HS256"
-    return _at_least("POST /api/auth/refresh", beside, figures, 0.6)
+    reference = "Flask, find_one_and_update, two HS256"
+    return _at_least("POST /api/auth/refresh", reference, figures, 0.6)
 
 
-def forgot(bench: Bench, product: servers.Server, bare: servers.Server) -> Row:
-    """Links are asked for, for addresses that nobody has."""
+def forgot(bench: Bench, product: Server, bare: Server) -> Row:
+    """Request links for unknown emails."""
     figures = compare(
         lambda: run(Load(product.port, FORGOT, **CALM)).p50,
         lambda: run(Load(bare.port, [request("POST", "/forgot")], **CALM)).p50,
     )
-    bench.settle()
+    bench.wait_for_emails()
     return _at_most("POST /api/auth/forgot, p50", "Flask, one insert", figures, 1.5, "ms")
 
 
-def forgot_with_slow_smtp(bench: Bench, fast: servers.Server) -> Row:
-    """A mail server that takes 3 s a mail slows no answer."""
-    sink = bench.started(servers.sink(bench.folder, seconds_a_mail=3))
-    slow = bench.product("slow", MAIL_PORT=sink.port)
-    asked = _forgot_of_users(bench)
-    with bench.app.test_request_context():
-        database = User._get_db().client["slow"]
-        database.user.insert_many(list(User._get_collection().find()))
+def forgot_with_slow_smtp(bench: Bench, product: Server) -> Row:
+    """Request links while the mail server takes 3 s per email, which slows no response."""
+    sink = bench.stop_later(servers.start_sink(bench.folder, seconds_per_email=3))
+    slow = bench.start_product("slow", MAIL_PORT=sink.port)
+    sent = [request("POST", "/api/auth/forgot", {"email": user.email}) for user in bench.users]
+    requests.get(f"{slow.url}/healthz", timeout=30)  # now its workers have seen an empty database
+    with MongoClient[dict[str, Any]](bench.uri()) as client:
+        client["slow"].user.insert_many(client["bench"].user.find())
     figures = compare(
-        lambda: run(Load(slow.port, asked, **CALM)).p95,
-        lambda: run(Load(fast.port, asked, **CALM)).p95,
+        lambda: run(Load(slow.port, sent, **CALM)).p95,
+        lambda: run(Load(product.port, sent, **CALM)).p95,
     )
     slow.stop()
-    what = "POST /api/auth/forgot, p95, SMTP taking 3 s a mail"
+    what = "POST /api/auth/forgot, p95, SMTP taking 3 s per email"
     return _at_most(what, "the same, SMTP fast", figures, 1.2, "ms")
 
 
-def _forgot_of_users(bench: Bench) -> list[str]:
-    path = "/api/auth/forgot"
-    return [request("POST", path, {"email": user.email}) for user in bench.users]
-
-
-def outbox(bench: Bench, product: servers.Server) -> Row:
-    """The outbox of two workers sends what is due; smtplib sends the same over one connection."""
-    bench.settle()
-    before = len(bench.sink.said())
+def job_queue(bench: Bench, product: Server) -> Row:
+    """Send queued emails with two workers; smtplib sends the same over one connection."""
+    bench.wait_for_emails()
+    before = len(bench.sink.log_lines())
     with bench.app.app_context():
-        wishes = [_wish(bench.users[number % CLIENTS]) for number in range(MAILS)]
-        Mail.objects.insert(wishes)
+        Job.objects.insert([_reset_email(bench.users[n % CLIENTS]) for n in range(EMAILS)])
     run(Load(product.port, FORGOT, count=CLIENTS))  # wakes both workers
-    bench.settle()
-    sent = bench.sink.said()[before:]
-    ours = (MAILS - FIRST_MAILS) / (sent[MAILS - 1][0] - sent[FIRST_MAILS - 1][0])
-    begin = time.perf_counter()
-    with SMTP("127.0.0.1", bench.sink.port) as smtp:
-        for _, content in sent[:MAILS]:
-            smtp.sendmail("support@movie-bag.com", ["someone@example.com"], content.encode())
-    theirs = MAILS / (time.perf_counter() - begin)
-    beside = "smtplib, the same bytes, one connection"
-    return _at_least("Mails out of the outbox", beside, (ours, theirs, ours / theirs), 0.5)
+    bench.wait_for_emails()
+    sent = bench.sink.log_lines()[before:]
+    ours = (EMAILS - FIRST_EMAILS) / (sent[EMAILS - 1][0] - sent[FIRST_EMAILS - 1][0])
+    theirs = _smtplib_rate(bench.sink.port, [content for _, content in sent[:EMAILS]])
+    reference = "smtplib, the same bytes, one connection"
+    return _at_least("Emails out of the job queue", reference, (ours, theirs, ours / theirs), 0.5)
 
 
-def _wish(user: User) -> Mail:
+def _reset_email(user: User) -> Job:
     now = time.time()
-    return Mail(kind=mail_service.RESET, email=user.email, created_at=now, due_at=now)
+    arguments = {"mail": RESET_PASSWORD, "email": user.email}
+    return Job(kind=SEND_EMAIL, arguments=arguments, created_at=now, run_at=now)
+
+
+def _smtplib_rate(port: int, emails: list[str]) -> float:
+    begin = time.perf_counter()
+    with SMTP("127.0.0.1", port) as smtp:
+        for content in emails:
+            smtp.sendmail("support@movie-bag.com", ["someone@example.com"], content.encode())
+    return len(emails) / (time.perf_counter() - begin)
 
 
 def memory(bench: Bench) -> Row:
-    """A worker keeps nothing of the mails that wait."""
-    server = bench.product("memory", MAIL_PORT=free_port(), workers=1)
+    """Queue many emails; a worker keeps none of them in memory."""
+    server = bench.start_product("memory", MAIL_PORT=free_port(), workers=1)
     run(Load(server.port, FORGOT, count=WARM_FORGOTS))
     before = _megabytes(server.worker())
     run(Load(server.port, FORGOT, count=FORGOTS))
@@ -248,9 +275,9 @@ def _megabytes(pid: int) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def depth(bench: Bench, product: servers.Server) -> Row:
-    """The page behind almost all movies is found as fast as the first."""
-    cursor = base64.urlsafe_b64encode(_name(MOVIES - 30).encode()).decode()
+def depth(bench: Bench, product: Server) -> Row:
+    """List the page after almost all movies, which is as fast as the first."""
+    cursor = base64.urlsafe_b64encode(_movie_name(MOVIES - 30).encode()).decode()
     figures = compare(
         lambda: run(Load(product.port, [request("GET", f"{PAGE}&after={cursor}")], 1)).p50,
         lambda: run(Load(product.port, [request("GET", PAGE)], 1)).p50,
@@ -259,36 +286,36 @@ def depth(bench: Bench, product: servers.Server) -> Row:
     return _at_most(what, "the first page", figures, 1.5, "ms")
 
 
-def workers(bench: Bench, product: servers.Server) -> Iterator[Row]:
-    """Two workers answer more than one; four, on two cores, no more than two."""
-    asked = verify_requests(bench)
+def workers(bench: Bench, product: Server) -> Iterator[Row]:
+    """Compare two workers with one, and on two cores with four."""
+    sent = _verify_requests(bench)
     for count, target in ((1, 1.8), (4, 0.9)):
-        other = bench.product(workers=count)
+        other = bench.start_product(workers=count)
         figures = compare(
-            lambda: run(Load(product.port, asked)).rate,
-            lambda port=other.port: run(Load(port, asked)).rate,  # type: ignore[misc]
+            lambda: run(Load(product.port, sent)).rate,
+            lambda port=other.port: run(Load(port, sent)).rate,  # type: ignore[misc]
         )
         other.stop()
-        beside = f"{count} worker{'s' * (count > 1)}"
-        yield _at_least("GET /api/auth/verify, 2 workers", beside, figures, target)
+        reference = f"{count} worker{'s' * (count > 1)}"
+        yield _at_least("GET /api/auth/verify, 2 workers", reference, figures, target)
 
 
 def start() -> Row:
-    """`make run`, installed: from the command to the first answer, its database included."""
-    figures = compare(_seconds_to_answer, _seconds_to_import)
-    beside = "python -c 'import flask, mongoengine'"
-    return _at_most("Start to the first answer", beside, figures, 4, "s")
+    """Run `make run`, installed: from the command to the first response, its database included."""
+    figures = compare(_seconds_to_response, _seconds_to_import)
+    reference = "python -c 'import flask, mongoengine'"
+    return _at_most("Start to the first response", reference, figures, 4, "s")
 
 
-def _seconds_to_answer() -> float:
+def _seconds_to_response() -> float:
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         command = [sys.executable, "run.py"]
-        server = servers.Server(Path(folder), *command, DATA_DIR=Path(folder) / "data")
-        requests.get(f"http://127.0.0.1:{server.port}/api/movies", timeout=10).raise_for_status()
-        took = time.perf_counter() - begin
+        server = Server(Path(folder), *command, DATA_DIR=Path(folder) / "data")
+        requests.get(f"{server.url}/api/movies", timeout=10).raise_for_status()
+        seconds = time.perf_counter() - begin
         server.stop()
-    return took
+    return seconds
 
 
 def _seconds_to_import() -> float:
@@ -297,34 +324,34 @@ def _seconds_to_import() -> float:
     return time.perf_counter() - begin
 
 
-def login(bench: Bench, product: servers.Server) -> Row:
-    """Eight clients log in; hashing is all that takes time."""
+def login(bench: Bench, product: Server) -> Row:
+    """Log in with eight clients; only hashing takes time."""
     path, password = "/api/auth/login", PASSWORD
-    asked = [
+    sent = [
         request("POST", path, {"email": user.email, "password": password}) for user in bench.users
     ]
     figures = compare(
-        lambda: run(Load(product.port, asked, seconds=2 * BCRYPT_SECONDS)).rate,
-        lambda: checks_a_second(BCRYPT_SECONDS),
+        lambda: run(Load(product.port, sent, seconds=2 * BCRYPT_SECONDS)).rate,
+        lambda: bcrypt_rate(BCRYPT_SECONDS),
     )
-    beside = f"bcrypt.checkpw on {hashing.CORES} cores"
-    return _at_least("POST /api/auth/login, 12 rounds", beside, figures, 0.95)
+    reference = f"bcrypt.checkpw on {CORES} cores"
+    return _at_least("POST /api/auth/login, 12 rounds", reference, figures, 0.95)
 
 
-def checks_a_second(seconds: float) -> float:
-    """Return how often bcrypt alone checks a password, a thread on every core."""
-    hashed, done, begin = bcrypt.hashpw(b"", bcrypt.gensalt(12)), [], time.perf_counter()
+def bcrypt_rate(seconds: float) -> float:
+    """Return how often per second bcrypt alone checks a password, with a thread on every core."""
+    hashed, checks, begin = bcrypt.hashpw(b"", bcrypt.gensalt(12)), [], time.perf_counter()
 
     def work() -> None:
         while time.perf_counter() < begin + seconds:
-            done.append(bcrypt.checkpw(b"wrong", hashed))
+            checks.append(bcrypt.checkpw(b"wrong", hashed))
 
-    threads = [threading.Thread(target=work) for _ in range(hashing.CORES)]
+    threads = [threading.Thread(target=work) for _ in range(CORES)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return len(done) / (time.perf_counter() - begin)
+    return len(checks) / (time.perf_counter() - begin)
 
 
 Figures = tuple[float, float, float]
@@ -333,44 +360,26 @@ Figures = tuple[float, float, float]
 def compare(ours: Callable[[], float], theirs: Callable[[], float]) -> Figures:
     """Measure both in turn, after a round that does not count; return medians, and of the ratio.
 
-    What else the machine does then spoils one round of both, and not one of the two.
+    So what else the machine does disturbs a round of both, not only one of the two.
     """
     pairs = [(ours(), theirs()) for _ in range(1 + ROUNDS)][1:]
-    ratios = [mine / other for mine, other in pairs]
-    mine, others = zip(*pairs, strict=True)
-    return statistics.median(mine), statistics.median(others), statistics.median(ratios)
+    ratios = [own / other for own, other in pairs]
+    own_figures, other_figures = zip(*pairs, strict=True)
+    medians = statistics.median(own_figures), statistics.median(other_figures)
+    return *medians, statistics.median(ratios)
 
 
-def _at_least(what: str, beside: str, figures: Figures, target: float) -> Row:
+def _at_least(what: str, reference: str, figures: Figures, target: float) -> Row:
     ours, theirs, ratio = figures
-    told = f"{ours:,.{_digits(ours)}f}/s", beside, f"{theirs:,.{_digits(theirs)}f}/s"
-    return Row(what, *told, f"{ratio:.2f}", f"≥ {target}", ratio >= target)
+    own, other = (f"{figure:,.{_digits(figure)}f}/s" for figure in (ours, theirs))
+    return Row(what, own, reference, other, f"{ratio:.2f}", f"≥ {target}", ratio >= target)
 
 
-def _at_most(what: str, beside: str, figures: Figures, target: float, unit: str) -> Row:
+def _at_most(what: str, reference: str, figures: Figures, target: float, unit: str) -> Row:
     ours, theirs, ratio = figures
-    told = f"{ours:.2f} {unit}", beside, f"{theirs:.2f} {unit}"
-    return Row(what, *told, f"{ratio:.2f}", f"≤ {target}", ratio <= target)
+    own, other = (f"{figure:.2f} {unit}" for figure in (ours, theirs))
+    return Row(what, own, reference, other, f"{ratio:.2f}", f"≤ {target}", ratio <= target)
 
 
 def _digits(figure: float) -> int:
     return 0 if figure >= 100 else 1
-
-
-def _user(email: str) -> User:
-    """Sign a user up, and begin as many sessions as one can have."""
-    user = auth_service.sign_up(email, PASSWORD, None)
-    for _ in range(SESSIONS):
-        session_service.begin(user, "bench")
-    return user
-
-
-def _add_movies(owner_id: str) -> None:
-    facts = {"casts": ["Ada Lovelace", "Mary Shelley"], "genres": ["Drama", "Crime"]}
-    for begin in range(0, MOVIES, 10_000):
-        some = [{"name": _name(number), **facts} for number in range(begin, begin + 10_000)]
-        movie_service.add_many(owner_id, some)
-
-
-def _name(number: int) -> str:
-    return f"A film with the number {number:06}"

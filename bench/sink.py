@@ -1,6 +1,6 @@
-"""A mail server that takes what it is given: `python -m bench.sink PORT SECONDS_A_MAIL`.
+"""A mail server that accepts everything: `python -m bench.sink PORT SECONDS_PER_EMAIL`.
 
-It prints a line for each mail, in JSON: when it had come, and what it was.
+It prints a line of JSON for each email: when it was received, and its content.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from aiosmtpd.smtp import SMTP
 
 
 class Sink:
-    """An aiosmtpd handler that takes its time."""
+    """An aiosmtpd handler that waits before it replies."""
 
     def __init__(self, seconds: float) -> None:
-        """Take so long for each mail."""
+        """Wait so long for each email."""
         self._seconds = seconds
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        """Tell of a mail."""
+        """Print an email."""
         await asyncio.sleep(self._seconds)
         print(json.dumps([time.time(), envelope.content.decode()]), flush=True)
         return "250 OK"

@@ -1,31 +1,37 @@
-"""What is stored.
+"""The documents that are stored, and every atomic update of them as a named method.
 
-Times are seconds since the epoch: a date that is changed with `$set` comes back from the
-embedded database as a string.
+Two conventions make them work on every MongoDB-compatible server: times are seconds since the
+epoch, and references to other documents are ids as 24 hex digits.
+
+Some methods use pymongo directly, because a mongoengine queryset costs 150 µs per document: a
+tenth of a request that is made often (docs/performance.md).
 """
 
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import mongoengine as db
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.errors import BulkWriteError
 
+USER = "user"
+ADMIN = "admin"
+ROLES = (USER, ADMIN)
+DUPLICATE_KEY = 11000
+# Unknown fields, of a later version, are ignored; database.db.ensure_indexes creates the indexes.
+META = {"strict": False, "auto_create_index": False}
 
-def exactly(text: str) -> dict[str, Any]:
-    """Return the condition that a field is, or its list holds, a text that somebody chose.
-
-    Compared in any other way, the embedded database takes 2012-05-05@example.com for a date.
-    """
-    return {"$all": [text]}
-
-
-ROLES = USER, ADMIN = "user", "admin"
+# A document as pymongo returns it.
+Stored = dict[str, Any]
 
 
 class Session(db.EmbeddedDocument):
-    """One login and all that was refreshed from it; its key in User.sessions is its id.
+    """One login and its refreshes; its key in User.sessions is its id.
 
-    `generation` counts the refreshes. A token of another generation is dead. `rotated` says
-    when each of the last few generations was replaced, for the grace period.
+    `generation` counts the refreshes; a token of another generation is revoked. `rotated` has the
+    time at which each of the last few generations was replaced, for the grace period.
     """
 
     generation: int = db.IntField(default=0)
@@ -40,9 +46,9 @@ class Session(db.EmbeddedDocument):
 class User(db.Document):
     """An account with its sessions.
 
-    They share a document, so that what must change together does, in one conditional update:
-    a reset sets the hash, counts `password_version` up and empties `sessions`, or does nothing.
-    `logins` counts up with each new session, so that two at once see each other.
+    They share a document, so that what must change together changes in one conditional update: a
+    password reset sets the hash, increments `password_version` and empties `sessions`, or does
+    nothing. `logins` counts the sessions ever created: the version that add_session checks.
     """
 
     email: str = db.StringField(required=True)
@@ -54,77 +60,219 @@ class User(db.Document):
     logins: int = db.IntField(default=0)
     sessions: dict[str, Session] = db.MapField(db.EmbeddedDocumentField(Session))
 
-    meta = {
-        "strict": False,
-        "auto_create_index": False,
-        "indexes": [{"fields": ["email"], "unique": True}, "role"],
-    }
-
-    @classmethod
-    def with_email(cls, email: str) -> "User | None":
-        """Return the user with that address, without the sessions."""
-        stored = cls._get_collection().find_one({"email": exactly(email)}, {"sessions": 0})
-        user: User | None = stored and cls._from_son(stored)
-        return user
+    meta = {**META, "indexes": [{"fields": ["email"], "unique": True}, "role"]}
 
     @property
     def is_admin(self) -> bool:
-        """Say whether the user looks after others."""
+        """Return whether the user may manage other users."""
         return self.role == ADMIN
 
+    @classmethod
+    def get_by_id(cls, user_id: object) -> "User | None":
+        """Return the user with this id, without the sessions."""
+        user: User | None = cls.objects(id=user_id).exclude("sessions").first()
+        return user
 
-class Mail(db.Document):
-    """A wish for a mail, in the outbox. Who it goes to and what it says is found when it is sent.
+    @classmethod
+    def get_by_email(cls, email: str) -> "User | None":
+        """Return the user with this email, without the sessions."""
+        stored = cls._get_collection().find_one({"email": email}, {"sessions": 0})
+        return cls._from_stored(stored) if stored else None
 
-    It is due at `due_at`; a claim moves that ahead, so that a claim which is not kept lapses.
-    Once sent it goes; in development it stays, sent at `due_at`, with a copy of what it said.
+    @classmethod
+    def get_with_session(cls, user_id: str, session_id: str) -> "tuple[User, Stored] | None":
+        """Return a user and one session as stored, in one read; None if either is missing."""
+        stored = cls._get_collection().find_one({"_id": ObjectId(user_id)}) or {}
+        session = stored.get("sessions", {}).get(session_id)
+        return (cls._from_stored(stored), session) if session else None
+
+    @classmethod
+    def _from_stored(cls, stored: Stored) -> "User":
+        stored.pop("sessions", None)  # mongoengine would build a document for each
+        user: User = cls._from_son(stored)
+        return user
+
+    def read_sessions(self) -> dict[str, Stored] | None:
+        """Return the sessions as stored, by id, and update `logins`, which add_session checks.
+
+        Return None if the user was deleted or the password was changed since the user was read.
+        """
+        as_read = User.objects(id=self.id, password_version=self.password_version)
+        stored = as_read.only("sessions", "logins").as_pymongo().first()
+        if stored is None:
+            return None
+        self.logins = stored.get("logins", 0)
+        sessions: dict[str, Stored] = stored.get("sessions", {})
+        return sessions
+
+    def add_session(self, session_id: str, session: Session, evict: Iterable[str]) -> bool:
+        """Add a session and remove others; return whether it was added.
+
+        It is not if the user changed the password or logged in elsewhere since read_sessions.
+        """
+        update: Stored = {
+            "$set": {f"sessions.{session_id}": session.to_mongo()},
+            "$inc": {"logins": 1},
+        }
+        if removed := {f"sessions.{evicted}": 1 for evicted in evict}:
+            update["$unset"] = removed
+        as_read = {"password_version": self.password_version, "logins": self.logins}
+        return bool(User.objects(id=self.id, **as_read).update_one(__raw__=update))
+
+    @classmethod
+    def refresh_session(
+        cls, user_id: str, session_id: str, generation: int, remembered: int
+    ) -> "User | None":
+        """Increment the generation of a session and return its user.
+
+        Return None, and change nothing, unless the session is at this generation. The session
+        remembers when its last few generations (`remembered` of them) were replaced, under keys
+        like g7.
+        """
+        session, now = f"sessions.{session_id}", time.time()
+        update = {
+            "$inc": {f"{session}.generation": 1},
+            "$set": {f"{session}.last_used_at": now, f"{session}.rotated.g{generation}": now},
+            "$unset": {f"{session}.rotated.g{generation - remembered}": 1},
+        }
+        at_generation = {"_id": ObjectId(user_id), f"{session}.generation": generation}
+        stored = cls._get_collection().find_one_and_update(
+            at_generation, update, return_document=ReturnDocument.AFTER
+        )
+        return cls._from_stored(stored) if stored else None
+
+    @classmethod
+    def revoke_session(
+        cls, user_id: object, session_id: str, generation: int | None = None
+    ) -> bool:
+        """Remove a session (only at `generation`, if given); return whether it was removed."""
+        session = f"sessions.{session_id}"
+        condition = {
+            f"{session}.generation": {"$exists": True} if generation is None else generation
+        }
+        users = cls.objects(__raw__={"_id": ObjectId(str(user_id)), **condition})
+        return bool(users.update_one(__raw__={"$unset": {session: 1}}))
+
+    @classmethod
+    def revoke_all_sessions(cls, user_id: object) -> None:
+        """Remove every session of a user."""
+        cls.objects(id=user_id).update_one(set__sessions={})
+
+    def change_credentials(
+        self, changes: Stored, only_if: Stored, keep_sessions: Mapping[str, Stored]
+    ) -> bool:
+        """Set credentials, increment password_version and revoke sessions, or do nothing.
+
+        Nothing happens unless password_version is as it was read and `only_if` matches. Every
+        mailed link carries the version, so it is void afterwards. Return whether it happened.
+        """
+        condition = {"_id": self.id, "password_version": self.password_version, **only_if}
+        update = {
+            "$set": {**changes, "sessions": dict(keep_sessions)},
+            "$inc": {"password_version": 1},
+        }
+        return bool(User.objects(__raw__=condition).update_one(__raw__=update))
+
+    def replace_hash(self, new_hash: str) -> None:
+        """Store another hash of the same password, unless the stored one has changed meanwhile."""
+        User.objects(id=self.id, password=self.password).update_one(set__password=new_hash)
+
+    def set_role(self, role: str) -> bool:
+        """Store another role; return whether the user still exists."""
+        return bool(User.objects(id=self.id).update_one(set__role=role))
+
+    def set_name(self, name: str) -> None:
+        """Store another name."""
+        User.objects(id=self.id).update_one(set__name=name)
+
+
+class Job(db.Document):
+    """Something to do in the background: a row of the job queue.
+
+    It is due at `run_at`. Claiming it moves `run_at` ahead, which leases the job: if the worker
+    crashes, the lease expires and the job is due again. `attempts` counts the claims and so is
+    the fencing token: who holds an older one can't change the job.
     """
 
-    WAITING = "waiting"
-    GIVEN_UP = "given_up"
-    SENT = "sent"
+    QUEUED = "queued"
+    FAILED = "failed"
 
     kind: str = db.StringField(required=True)
-    email: str = db.StringField(required=True)
-    state: str = db.StringField(default=WAITING)
+    arguments: dict[str, str] = db.DictField()
+    state: str = db.StringField(default=QUEUED)
     created_at: float = db.FloatField(required=True)
-    due_at: float = db.FloatField(required=True)
+    run_at: float = db.FloatField(required=True)
     attempts: int = db.IntField(default=0)
     last_error: str | None = db.StringField()
-    text: str | None = db.StringField()
-    html: str | None = db.StringField()
 
-    meta = {
-        "strict": False,
-        "auto_create_index": False,
-        "indexes": [("state", "due_at"), "created_at"],
-    }
+    meta = {**META, "indexes": [("state", "run_at"), ("state", "created_at")]}
+
+    @classmethod
+    def insert(cls, kind: str, arguments: Mapping[str, str], run_at: float) -> str:
+        """Store a job and return its id."""
+        job = {"kind": kind, "arguments": dict(arguments), "state": cls.QUEUED, "attempts": 0}
+        times = {"created_at": time.time(), "run_at": run_at}
+        return str(cls._get_collection().insert_one({**job, **times}).inserted_id)
+
+    @classmethod
+    def claim(cls, lease_seconds: float) -> "Job | None":
+        """Lease the job that has been due for longest; None if none is due."""
+        now = time.time()
+        stored = cls._get_collection().find_one_and_update(
+            {"state": cls.QUEUED, "run_at": {"$lte": now}},
+            {"$set": {"run_at": now + lease_seconds}, "$inc": {"attempts": 1}},
+            sort=[("run_at", 1)],
+            return_document=ReturnDocument.AFTER,
+        )
+        job: Job | None = stored and cls._from_son(stored)
+        return job
+
+    @property
+    def age(self) -> float:
+        """Return the seconds since the job was enqueued."""
+        return time.time() - self.created_at
+
+    def update_claimed(self, **update: Any) -> bool:
+        """Change the job unless another worker has claimed it; return whether it was changed."""
+        return bool(Job.objects(id=self.id, attempts=self.attempts).update_one(**update))
+
+    def delete_claimed(self) -> None:
+        """Delete the job, unless another worker has claimed it since."""
+        claimed = {"_id": self.id, "attempts": self.attempts}
+        self._get_collection().delete_one(claimed)
 
 
 class Movie(db.Document):
-    """A movie in the bag. `added_by` is its owner's id in hex: so every server can match it.
-
-    `key` is the name behind a sign that keeps it a text in every comparison (see exactly);
-    `folded` is the name in no case, to search in.
-    database.db makes one more index, on genres and key, where the server can use it.
-    """
+    """A movie in the bag. `added_by` is its owner's id, `name_casefold` is there to search in."""
 
     name: str = db.StringField(required=True)
-    key: str = db.StringField(required=True)
-    folded: str = db.StringField(required=True)
+    name_casefold: str = db.StringField(required=True)
     casts: list[str] = db.ListField(db.StringField())
     genres: list[str] = db.ListField(db.StringField())
     added_by: str = db.StringField(required=True)
 
     meta = {
-        "strict": False,
-        "auto_create_index": False,
+        **META,
         "indexes": [
-            {"fields": ["key"], "unique": True},
-            ("key", "folded"),
+            {"fields": ["name"], "unique": True},
+            ("name", "name_casefold"),
+            ("genres", "name"),
             "added_by",
         ],
     }
 
+    @classmethod
+    def find_page(cls, query: Stored, limit: int) -> list[Stored]:
+        """Return the first movies by name that match, as stored."""
+        return list(cls._get_collection().find(query, sort=[("name", 1)], limit=limit))
 
-DOCUMENTS = (User, Mail, Movie)
+    @classmethod
+    def insert_new(cls, movies: list[Stored]) -> int:
+        """Insert the movies whose names are not taken; return the number inserted."""
+        try:
+            inserted = cls._get_collection().insert_many(movies, ordered=False).inserted_ids
+        except BulkWriteError as error:
+            if any(failure["code"] != DUPLICATE_KEY for failure in error.details["writeErrors"]):
+                raise
+            return int(error.details["nInserted"])
+        return len(inserted)

@@ -1,1 +1,1 @@
-"""HTTP: each resource translates a request into a service call, and its outcome into an answer."""
+"""One class per URL: each translates between HTTP and one service call."""

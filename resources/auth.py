@@ -5,131 +5,127 @@ from typing import Any
 from flask import request
 from flask_restful import Resource
 
-from database.models import User
-from resources.answers import (
-    MessageSchema,
+from database.models import Stored, User
+from schemas.auth import (
+    ChangePasswordSchema,
+    LoginSchema,
     SessionSchema,
+    SignedUpSchema,
+    SignupSchema,
     TokensSchema,
     VerifiedSchema,
-    WelcomeSchema,
 )
-from resources.limits import per_address, per_ip
-from resources.request import accepts, answers, bearer, protected
-from resources.schemas import ChangePasswordSchema, LoginSchema, SignupSchema
-from services import account_sessions, auth_service, session_service, token_service
-from services.errors import (
-    EmailAlreadyExistsError,
-    SessionNotExistsError,
-    TooManyRequestsError,
-    UnauthorizedError,
-)
+from schemas.base import MessageSchema
+from services import auth_service, errors, password_service, session_service, token_service
 from services.session_service import Tokens
 from services.token_service import ACCESS, REFRESH, Claims
+from web.decorators import body, no_input, requires_token, requires_user, response
+from web.rate_limits import limit_by_email, limit_by_ip
 
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-class Signup(Resource):
+class SignupApi(Resource):
     """New accounts."""
 
-    @per_ip("SIGNUP")
-    @accepts(SignupSchema)
-    @answers(WelcomeSchema, EmailAlreadyExistsError)
-    def post(self, email: str, password: str, name: str | None = None) -> dict[str, str]:
+    @limit_by_ip("SIGNUP")
+    @body(SignupSchema)
+    @response(SignedUpSchema, errors.EmailAlreadyExistsError)
+    def post(self, **fields: str) -> dict[str, Any]:
         """Create an account."""
-        user = auth_service.sign_up(email, password, name)
-        return {"id": str(user.id), "message": "Welcome! You can log in now"}
+        user = auth_service.sign_up(**fields)
+        return {"id": user.id, "message": "Welcome! You can log in now"}
 
 
-class Login(Resource):
+class LoginApi(Resource):
     """New sessions."""
 
-    @per_ip("LOGIN")
-    @accepts(LoginSchema)
-    @per_address("LOGIN")
-    @answers(TokensSchema, UnauthorizedError)
-    def post(self, email: str, password: str) -> tuple[Tokens, int, dict[str, str]]:
-        """Trade an address and its password for an access and a refresh token."""
-        user_agent = request.headers.get("User-Agent", "")
-        return auth_service.log_in(email, password, user_agent), 200, NO_STORE
+    @limit_by_ip("LOGIN")
+    @body(LoginSchema)
+    @limit_by_email("LOGIN")
+    @response(TokensSchema, errors.UnauthorizedError, headers=NO_STORE)
+    def post(self, email: str, password: str) -> Tokens:
+        """Exchange an email and its password for an access token and a refresh token."""
+        return auth_service.log_in(email, password, request.headers.get("User-Agent", ""))
 
 
-class Refresh(Resource):
-    """Sessions that go on."""
+class RefreshApi(Resource):
+    """The exchange of refresh tokens."""
 
-    @per_ip("REFRESH")
-    @bearer(REFRESH)
-    @accepts()
-    @answers(TokensSchema)
-    def post(self, claims: Claims) -> tuple[Tokens, int, dict[str, str]]:
-        """Trade a refresh token for the next pair; the pair it came from is dead."""
-        return session_service.rotate(claims), 200, NO_STORE
+    @limit_by_ip("REFRESH")
+    @requires_token(REFRESH)
+    @no_input
+    @response(TokensSchema, headers=NO_STORE)
+    def post(self, claims: Claims) -> Tokens:
+        """Exchange a refresh token for the next pair; the previous pair is revoked."""
+        return session_service.refresh(claims)
 
 
-class Verify(Resource):
-    """What an access token is worth."""
+class VerifyApi(Resource):
+    """The verification of access tokens."""
 
-    @protected
-    @accepts()
-    @answers(VerifiedSchema)
+    @requires_user
+    @no_input
+    @response(VerifiedSchema)
     def get(self, user: User, claims: Claims) -> dict[str, Any]:
-        """Say whose token it is and how many seconds it lives."""
-        life = {"expires_in": token_service.seconds_left(claims), "message": "Token is valid"}
-        return {"id": str(user.id), "email": user.email, **life}
+        """Verify an access token: return its user and for how many seconds it is valid."""
+        expires_in = token_service.seconds_left(claims)
+        message = "Token is valid"
+        return {"id": user.id, "email": user.email, "expires_in": expires_in, "message": message}
 
 
-class Logout(Resource):
-    """Sessions that end."""
+class LogoutApi(Resource):
+    """The end of a session."""
 
-    @bearer(ACCESS, REFRESH)
-    @accepts()
-    @answers(MessageSchema)
+    @requires_token(ACCESS, REFRESH)
+    @no_input
+    @response(MessageSchema)
     def delete(self, claims: Claims) -> dict[str, str]:
-        """End the session: both of its tokens are dead."""
-        session_service.end(claims)
+        """End the session: both of its tokens are revoked."""
+        session_service.log_out(claims)
         return {"message": "Logged out"}
 
 
-class Sessions(Resource):
-    """Where a user is logged in."""
+class SessionsApi(Resource):
+    """The sessions of a user."""
 
-    @protected
-    @accepts()
-    @answers(SessionSchema, many=True)
-    def get(self, user: User, claims: Claims) -> list[dict[str, Any]]:
-        """List the sessions of the user, the newest first."""
-        return account_sessions.listed(user, claims)
+    @requires_user
+    @no_input
+    @response(SessionSchema, many=True)
+    def get(self, user: User, claims: Claims) -> list[Stored]:
+        """List the sessions of the user, newest first."""
+        return session_service.list_active(user, claims)
 
-    @protected
-    @accepts()
-    @answers(MessageSchema)
+    @requires_user
+    @no_input
+    @response(MessageSchema)
     def delete(self, user: User, claims: Claims) -> dict[str, str]:
-        """End every session of the user, this one too."""
-        account_sessions.end_all(user)
+        """Revoke every session of the user, this one included."""
+        session_service.revoke_all(user)
         return {"message": "Logged out everywhere"}
 
 
-class OneSession(Resource):
-    """One of the places where a user is logged in."""
+class SessionApi(Resource):
+    """One session of a user."""
 
-    @protected
-    @accepts()
-    @answers(MessageSchema, SessionNotExistsError)
+    @requires_user
+    @no_input
+    @response(MessageSchema, errors.SessionNotExistsError)
     def delete(self, user: User, claims: Claims, session_id: str) -> dict[str, str]:
-        """End a session of the user."""
-        account_sessions.end_one(user, session_id)
+        """Revoke a session of the user."""
+        session_service.revoke(user, session_id)
         return {"message": "Session ended"}
 
 
-class Password(Resource):
-    """The password of someone who knows it."""
+class PasswordApi(Resource):
+    """The change of a known password."""
 
-    @protected
-    @accepts(ChangePasswordSchema)
-    @answers(MessageSchema, TooManyRequestsError)
+    @requires_user
+    @body(ChangePasswordSchema)
+    @response(MessageSchema, errors.TooManyRequestsError)
     def put(
         self, user: User, claims: Claims, current_password: str, password: str
     ) -> dict[str, str]:
-        """Change the password; every other session of the user ends."""
-        auth_service.change_password(user, claims, current_password, password)
+        """Change the password; every other session of the user is revoked."""
+        password_service.change_password(user, claims, current_password, password)
         return {"message": "Password has been changed"}

@@ -1,4 +1,4 @@
-"""Development's inbox: every mail, by whichever way it went. In production it does not exist."""
+"""Development's emails: every one, by whichever transport it was sent. Production has none."""
 
 import re
 from ipaddress import ip_address
@@ -8,46 +8,46 @@ from flask import current_app, render_template, request
 from flask.views import MethodView
 from werkzeug.exceptions import NotFound
 
-from resources.pages import STYLED_POLICY
-from resources.request import answers_page
-from services import inbox
+from schemas.base import iso
+from services import sent_mail_service
 from services.errors import ServiceUnavailableError
-from services.mail_service import SUBJECTS
-from services.times import iso
+from services.mail_service import MAILS
+from web.pages import STYLED_POLICY, page
 
 
-def only_here() -> None:
-    """Raise NotFound unless it is this machine that asks, by one of its own names.
+def require_localhost() -> None:
+    """Raise NotFound unless the request comes from this machine, by one of its own names.
 
-    Mails hold reset links: no neighbour in the network may read them, and no website that bends
-    a name of its own to this address (DNS rebinding).
+    Emails hold reset links: no neighbour in the network may read them, and no website whose name
+    resolves to this address (DNS rebinding).
     """
     public = urlsplit(current_app.config["PUBLIC_URL"]).hostname
     name = re.sub(r":\d+$", "", request.host)
-    here = ip_address(request.remote_addr or "0.0.0.0").is_loopback  # noqa: S104 (no binding)
-    if not here or name not in ("localhost", "127.0.0.1", "[::1]", public):
+    client = ip_address(request.remote_addr or "0.0.0.0")  # noqa: S104 (no binding)
+    if not client.is_loopback or name not in ("localhost", "127.0.0.1", "[::1]", public):
         raise NotFound("Mails are shown on this machine alone.")
 
 
-class Inbox(MethodView):
-    """The mails of this development server."""
+class SentMails(MethodView):
+    """The emails of this development server."""
 
-    @answers_page(NotFound, ServiceUnavailableError)
+    @page(NotFound, ServiceUnavailableError)
     def get(self) -> str:
-        """Show the newest mails: waiting, sent, or given up and why."""
-        return render_template("inbox.html", mails=inbox.newest(), subjects=SUBJECTS, iso=iso)
+        """Show the newest emails: queued, sent, or failed and why."""
+        mails = sent_mail_service.list_newest()
+        return render_template("sent_mails.html", mails=mails, subjects=MAILS, iso=iso)
 
 
-class InboxMail(MethodView):
-    """One mail."""
+class SentMailPage(MethodView):
+    """One email."""
 
-    @answers_page(NotFound, ServiceUnavailableError)
+    @page(NotFound, ServiceUnavailableError)
     def get(self, mail_id: str) -> tuple[str, dict[str, str]]:
-        """Show a mail as HTML and as text."""
-        mail = inbox.find(mail_id)
+        """Show an email as HTML and as text."""
+        mail = sent_mail_service.find(mail_id)
         if mail is None:
-            raise NotFound("There is no such mail; the inbox keeps the newest.")
+            raise NotFound("There is no such mail; only the newest are kept.")
         scheme = urlsplit(current_app.config["RESET_URL"]).scheme + ":"
-        subject = SUBJECTS[mail.kind]
-        page = render_template("mail.html", mail=mail, subject=subject, iso=iso, scheme=scheme)
-        return page, {"Content-Security-Policy": STYLED_POLICY}
+        subject = MAILS[mail.arguments["mail"]].subject
+        body = render_template("sent_mail.html", mail=mail, subject=subject, iso=iso, scheme=scheme)
+        return body, {"Content-Security-Policy": STYLED_POLICY}

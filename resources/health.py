@@ -1,31 +1,29 @@
-"""What a load balancer asks, however it asks: no token, and any query will do."""
+"""Health checks for load balancers: without a token, with any query."""
 
 from flask_restful import Resource
 
-from resources.answers import StatusSchema
-from resources.request import answers
+from schemas.base import StatusSchema
 from services import health_service
 from services.errors import ServiceUnavailableError
+from web.decorators import response
 
-Answer = tuple[dict[str, str], int, dict[str, str]]
-
-NOW_ONLY = {"Cache-Control": "no-store"}
+NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Health(Resource):
     """The process."""
 
-    @answers(StatusSchema)
-    def get(self) -> Answer:
-        """Say that it lives; touches nothing."""
-        return {"status": "alive"}, 200, NOW_ONLY
+    @response(StatusSchema, headers=NO_STORE)
+    def get(self) -> dict[str, str]:
+        """Check that the process is running; uses nothing else."""
+        return {"status": "alive"}
 
 
 class Readiness(Resource):
-    """All that the process needs in order to serve."""
+    """Everything that the process needs to serve."""
 
-    @answers(StatusSchema, ServiceUnavailableError)
-    def get(self) -> Answer:
-        """Say that it is there."""
+    @response(StatusSchema, ServiceUnavailableError, headers=NO_STORE)
+    def get(self) -> dict[str, str]:
+        """Check readiness."""
         health_service.check()
-        return {"status": "ready"}, 200, NOW_ONLY
+        return {"status": "ready"}

@@ -1,74 +1,73 @@
-"""The bag of movies, in MongoDB's extended JSON as the tutorial has it."""
+"""The bag of movies."""
 
-import base64
 from typing import Any
 from urllib.parse import urlencode
 
 from flask_restful import Resource
 
-from database.models import User
-from resources.answers import IdSchema, MessageSchema, StoredMovieSchema
-from resources.request import accepts, answers, protected
-from resources.schemas import ChangeMovieSchema, MoviePageSchema, MovieSchema
-from services import movie_service
-from services.errors import (
-    DeletingMovieError,
-    MovieAlreadyExistsError,
-    MovieNotExistsError,
-    UpdatingMovieError,
+from database.models import Stored, User
+from schemas.base import IdSchema, MessageSchema
+from schemas.fields import NameCursor
+from schemas.movies import (
+    MovieCreateSchema,
+    MoviePageSchema,
+    MovieSchema,
+    MovieUpdateSchema,
+    dump_movies,
 )
+from services import errors, movie_service
 from services.token_service import Claims
+from web.decorators import body, no_input, query, requires_user, response
 
 
-def shown(movie: dict[str, Any]) -> dict[str, Any]:
-    """Return a stored movie as answers show it."""
-    facts = {"name": movie["name"], "casts": movie["casts"], "genres": movie["genres"]}
-    return {"_id": {"$oid": str(movie["_id"])}, **facts, "added_by": {"$oid": movie["added_by"]}}
+class MoviesApi(Resource):
+    """All movies."""
 
-
-class Movies(Resource):
-    """Every movie."""
-
-    @accepts(query=MoviePageSchema)
-    @answers(StoredMovieSchema, many=True)
-    def get(self, **page: Any) -> tuple[Any, int, dict[str, str]]:
+    @query(MoviePageSchema)
+    @response(MovieSchema, many=True, dump=dump_movies)
+    def get(self, **page: Any) -> tuple[list[Stored], dict[str, str]]:
         """List movies by name; the Link header leads to the next page."""
-        movies, last = movie_service.page(**page)
-        headers = {}
-        if last is not None:
-            cursor = base64.urlsafe_b64encode(last.encode()).decode()
-            headers["Link"] = f'</api/movies?{urlencode({**page, "after": cursor})}>; rel="next"'
-        return [shown(movie) for movie in movies], 200, headers
+        movies, last_name = movie_service.list_page(**page)
+        if last_name is None:
+            return movies, {}
+        parameters = urlencode({**page, "after": NameCursor.encode(last_name)})
+        return movies, {"Link": f'</api/movies?{parameters}>; rel="next"'}
 
-    @protected
-    @accepts(MovieSchema)
-    @answers(IdSchema, MovieAlreadyExistsError)
-    def post(self, user: User, claims: Claims, **fields: Any) -> dict[str, str]:
+    @requires_user
+    @body(MovieCreateSchema)
+    @response(IdSchema, errors.MovieAlreadyExistsError)
+    def post(self, user: User, claims: Claims, **fields: Any) -> dict[str, Any]:
         """Add a movie."""
-        return {"id": str(movie_service.add(user, **fields).id)}
+        return {"id": movie_service.add(user, **fields).id}
 
 
-class OneMovie(Resource):
+class MovieApi(Resource):
     """One movie."""
 
-    @accepts()
-    @answers(StoredMovieSchema, MovieNotExistsError)
-    def get(self, movie_id: str) -> dict[str, Any]:
-        """Show the movie."""
-        return shown(movie_service.find(movie_id).to_mongo())
+    @no_input
+    @response(MovieSchema, errors.MovieNotExistsError)
+    def get(self, movie_id: str) -> Stored:
+        """Return the movie."""
+        stored: Stored = movie_service.get(movie_id).to_mongo()
+        return stored
 
-    @protected
-    @accepts(ChangeMovieSchema)
-    @answers(MessageSchema, MovieNotExistsError, UpdatingMovieError, MovieAlreadyExistsError)
+    @requires_user
+    @body(MovieUpdateSchema)
+    @response(
+        MessageSchema,
+        errors.MovieNotExistsError,
+        errors.UpdatingMovieError,
+        errors.MovieAlreadyExistsError,
+    )
     def put(self, user: User, claims: Claims, movie_id: str, **fields: Any) -> dict[str, str]:
-        """Change the movie, for who added it."""
-        movie_service.change(user, movie_id, **fields)
+        """Change a movie that the user added."""
+        movie_service.update(user, movie_id, **fields)
         return {"message": "Movie has been updated"}
 
-    @protected
-    @accepts()
-    @answers(MessageSchema, MovieNotExistsError, DeletingMovieError)
+    @requires_user
+    @no_input
+    @response(MessageSchema, errors.MovieNotExistsError, errors.DeletingMovieError)
     def delete(self, user: User, claims: Claims, movie_id: str) -> dict[str, str]:
-        """Delete the movie, for who added it and for admins."""
+        """Delete a movie that the user added; admins may delete any."""
         movie_service.delete(user, movie_id)
         return {"message": "Movie has been deleted"}

@@ -1,45 +1,38 @@
 """Forgotten passwords."""
 
-from flask import request
 from flask_restful import Resource
 
-from resources.answers import HasBeenResetSchema, MessageSchema
-from resources.limits import per_address, per_ip
-from resources.request import accepts, answers, bearer_token, may_bear
-from resources.schemas import EmailSchema, ResetSchema
+from schemas.auth import EmailSchema, ResetDoneSchema, ResetPasswordSchema
+from schemas.base import MessageSchema
 from services import password_service
-from services.errors import SchemaValidationError, UsedTokenError
+from services.errors import UsedTokenError
 from services.token_service import PWD_RESET
+from web.decorators import body, response, token_in_body_or_header
+from web.rate_limits import limit_by_email, limit_by_ip
 
 
 class ForgotPassword(Resource):
-    """Links to a new password."""
+    """Password reset emails."""
 
-    @per_ip("FORGOT")
-    @accepts(EmailSchema)
-    @per_address("FORGOT")
-    @answers(MessageSchema)
+    @limit_by_ip("FORGOT")
+    @body(EmailSchema)
+    @limit_by_email("FORGOT")
+    @response(MessageSchema)
     def post(self, email: str) -> dict[str, str]:
-        """Ask for a mail with a link that sets a new password."""
+        """Request an email with a link that sets a new password."""
         password_service.request_reset(email)
-        # The same answer for everyone: nobody learns here who has an account.
+        # The same response for everyone, so that nobody learns who has an account.
         return {"message": "If an account exists for that address, a reset link is on its way"}
 
 
 class ResetPassword(Resource):
     """New passwords for forgotten ones."""
 
-    @per_ip("RESET")
-    @may_bear(PWD_RESET)
-    @accepts(ResetSchema)
-    @answers(HasBeenResetSchema, UsedTokenError)
-    def post(self, password: str, reset_token: str | None = None) -> dict[str, str]:
-        """Set a new password with the token from the mail; every session of the user ends."""
-        user = password_service.reset(reset_token or _bearer_reset_token(), password)
+    @limit_by_ip("RESET")
+    @body(ResetPasswordSchema)
+    @token_in_body_or_header("reset_token", PWD_RESET)
+    @response(ResetDoneSchema, UsedTokenError)
+    def post(self, reset_token: str, password: str) -> dict[str, str]:
+        """Set a new password with the token from the email; every session is revoked."""
+        user = password_service.reset_password(reset_token, password)
         return {"message": "Password has been reset", "email": user.email}
-
-
-def _bearer_reset_token() -> str:
-    if "Authorization" not in request.headers:
-        raise SchemaValidationError(errors={"reset_token": ["Missing data for required field."]})
-    return bearer_token()

@@ -1,6 +1,5 @@
-"""Every URL, on one page."""
+"""Every URL on one page."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,76 +9,90 @@ from flask import Blueprint, Flask, Response
 
 from config import DEVELOPMENT
 from resources.auth import (
-    Login,
-    Logout,
-    OneSession,
-    Password,
-    Refresh,
-    Sessions,
-    Signup,
-    Verify,
+    LoginApi,
+    LogoutApi,
+    PasswordApi,
+    RefreshApi,
+    SessionApi,
+    SessionsApi,
+    SignupApi,
+    VerifyApi,
 )
-from resources.dev_mail import Inbox, InboxMail, only_here
+from resources.dev_mail import SentMailPage, SentMails, require_localhost
 from resources.health import Health, Readiness
-from resources.movie import Movies, OneMovie
-from resources.openapi import OpenApi
-from resources.pages import Docs, ResetPage, Welcome, register_pages
-from resources.representation import as_json
+from resources.movie import MovieApi, MoviesApi
+from resources.openapi import OpenApiDocument
+from resources.pages import Docs, ResetPage, Welcome
 from resources.reset_password import ForgotPassword, ResetPassword
-from resources.users import Me, OneUser, Users
+from resources.users import MeApi, UserApi, UsersApi
+from web.json_response import json_response
+from web.pages import register_pages
+
+API_ROUTES = {
+    "/api/auth/signup": SignupApi,
+    "/api/auth/login": LoginApi,
+    "/api/auth/refresh": RefreshApi,
+    "/api/auth/verify": VerifyApi,
+    "/api/auth/logout": LogoutApi,
+    "/api/auth/sessions": SessionsApi,
+    "/api/auth/sessions/<session_id>": SessionApi,
+    "/api/auth/password": PasswordApi,
+    "/api/auth/forgot": ForgotPassword,
+    "/api/auth/reset": ResetPassword,
+    "/api/movies": MoviesApi,
+    "/api/movies/<movie_id>": MovieApi,
+    "/api/users/me": MeApi,
+    "/api/users": UsersApi,
+    "/api/users/<user_id>": UserApi,
+    "/api/openapi.json": OpenApiDocument,
+    "/healthz": Health,
+    "/readyz": Readiness,
+}
+PAGE_ROUTES = {
+    "/": Welcome,
+    "/api/docs": Docs,
+    "/reset/<token>": ResetPage,
+}
+DEVELOPMENT_ROUTES = {
+    "/dev/mail": SentMails,
+    "/dev/mail/<mail_id>": SentMailPage,
+}
 
 
 class Api(flask_restful.Api):
-    """Flask-RESTful without its own error handling and its choice of a representation.
+    """Flask-RESTful without its own error handling and content negotiation.
 
-    Errors are answered by resources.errors; JSON is what there is, whatever Accept says.
+    web.errors handles errors; every response is JSON, whatever Accept says.
     """
 
-    def error_router(self, original_handler: Callable[..., Any], e: Exception) -> Any:
+    def error_router(self, original_handler: Any, e: Exception) -> Any:
         """Leave the error to Flask."""
         return original_handler(e)
 
     def make_response(self, data: Any, status: int, headers: Any = None, **_: Any) -> Response:
-        """Return data in JSON."""
-        return as_json(data, status, headers)
+        """Return data as JSON."""
+        return json_response(data, status, headers)
 
 
 def initialize_routes(app: Flask) -> None:
     """Register every resource and page."""
-    app.url_map.merge_slashes = False  # its redirects would repeat the request's Host
+    app.url_map.merge_slashes = False  # its redirects would repeat the Host of the request
     api = Api(app)
-    api.add_resource(Signup, "/api/auth/signup")
-    api.add_resource(Login, "/api/auth/login")
-    api.add_resource(Refresh, "/api/auth/refresh")
-    api.add_resource(Verify, "/api/auth/verify")
-    api.add_resource(Logout, "/api/auth/logout")
-    api.add_resource(Sessions, "/api/auth/sessions")
-    api.add_resource(OneSession, "/api/auth/sessions/<session_id>")
-    api.add_resource(Password, "/api/auth/password")
-    api.add_resource(ForgotPassword, "/api/auth/forgot")
-    api.add_resource(ResetPassword, "/api/auth/reset")
-    api.add_resource(Movies, "/api/movies")
-    api.add_resource(OneMovie, "/api/movies/<movie_id>")
-    api.add_resource(Me, "/api/users/me")
-    api.add_resource(Users, "/api/users")
-    api.add_resource(OneUser, "/api/users/<user_id>")
-    api.add_resource(OpenApi, "/api/openapi.json")
-    api.add_resource(Health, "/healthz")
-    api.add_resource(Readiness, "/readyz")
-
-    pages = Blueprint("pages", __name__)
-    pages.add_url_rule("/", view_func=Welcome.as_view("welcome"))
-    pages.add_url_rule("/api/docs", view_func=Docs.as_view("docs"))
-    pages.add_url_rule("/reset/<token>", view_func=ResetPage.as_view("reset"))
-    register_pages(app, pages)
+    for url, resource in API_ROUTES.items():
+        api.add_resource(resource, url)
+    register_pages(app, _blueprint("pages", PAGE_ROUTES))
     if app.config["APP_ENV"] == DEVELOPMENT:
-        dev = Blueprint("dev", __name__)
-        dev.add_url_rule("/dev/mail", view_func=Inbox.as_view("inbox"))
-        dev.add_url_rule("/dev/mail/<mail_id>", view_func=InboxMail.as_view("mail"))
-        dev.before_request(only_here)
-        register_pages(app, dev)
-
+        development = _blueprint("development", DEVELOPMENT_ROUTES)
+        development.before_request(require_localhost)
+        register_pages(app, development)
     swagger = Path(flask_swagger_ui.__file__).parent / "dist"
     app.register_blueprint(
         Blueprint("swagger", __name__, static_folder=swagger, static_url_path="/static/swagger")
     )
+
+
+def _blueprint(name: str, routes: dict[str, Any]) -> Blueprint:
+    blueprint = Blueprint(name, __name__)
+    for url, view in routes.items():
+        blueprint.add_url_rule(url, view_func=view.as_view(view.__name__))
+    return blueprint

@@ -1,1 +1,1 @@
-"""The rules: free of HTTP, raising the named errors of services.errors."""
+"""The rules: they know no HTTP, work at the shell too, and raise services.errors."""

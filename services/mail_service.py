@@ -1,124 +1,123 @@
-"""Mails: what they say, and the two ways they go, over SMTP or into DATA_DIR/email.log."""
+"""Emails: what they say, and the handler that sends them in the background."""
 
-import fcntl
-import os
-import ssl
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from email.policy import compat32
-from email.utils import formatdate, parseaddr
+from email.utils import parseaddr
+from functools import partial
 
 import flask_mail
 from flask import current_app, render_template
 
-from database.models import Mail, User
-from services import smtp, token_service
+from config import DEVELOPMENT
+from database.models import Job, User
+from database.sent_mail import SentMail
+from jobs import email_log, queue, smtp
+from jobs.smtp import Connection
+from jobs.worker import Handle
+from services.token_service import LINKS, PWD_RESET, LinkKind, encode_link
 
-# The templates of templates/email with their subjects.
-RESET, PASSWORD_CHANGED = "reset", "password_changed"
-SUBJECTS = {
-    RESET: "Reset your Movie-bag password",
-    PASSWORD_CHANGED: "Your Movie-bag password was changed",
+# The kind of job that send_email handles.
+SEND_EMAIL = "send_email"
+RESET_PASSWORD = "reset_password"
+PASSWORD_CHANGED = "password_changed"
+# A policy that writes headers as they are: Flask-Mail has encoded and folded them already.
+AS_ENCODED = compat32.clone(linesep="\r\n")
+
+
+@dataclass(frozen=True)
+class MailKind:
+    """An email that the product sends: its subject, its template in templates/email, its link.
+
+    It goes to the user who has the email of the job, if there is one.
+    """
+
+    subject: str
+    template: str
+    link: LinkKind | None = None
+
+
+MAILS = {
+    RESET_PASSWORD: MailKind("Reset your Movie-bag password", "reset_password", LINKS[PWD_RESET]),
+    PASSWORD_CHANGED: MailKind("Your Movie-bag password was changed", "password_changed"),
 }
-
-AS_IT_IS = compat32.clone(linesep="\r\n")
 
 mail = flask_mail.Mail()
 
 
 class Message(flask_mail.Message):
-    """A mail that is put into bytes in half of Flask-Mail's time; the bytes are the same."""
+    """An email that is serialised to the same bytes as Flask-Mail's in 0.6 ms instead of 1.3."""
 
     def as_bytes(self) -> bytes:
-        """Return the mail as it goes over SMTP.
-
-        Its headers are encoded by now: Flask-Mail has each parsed and folded once more.
-        """
-        built = self._message()
-        built.policy = AS_IT_IS
-        return built.as_bytes()
+        """Return the email as SMTP transmits it."""
+        message = self._message()
+        message.policy = AS_ENCODED
+        return message.as_bytes()
 
 
-def compose(wish: Mail, user: User) -> Message:
-    """Return the mail that wish asks for. A reset token's minutes run from now.
+@contextmanager
+def send_email() -> Iterator[Handle]:
+    """Yield the function that handles jobs of kind send_email, with one connection per batch."""
+    with closing(Connection(current_app.extensions["mail"])) as connection:
+        yield partial(_send, connection)
 
-    Its links come from the settings alone: nothing of a request gets here.
+
+def _send(connection: Connection, job: Job) -> bool:
+    """Send the email of a job; return False if no user has this email.
+
+    Raises:
+        RetryLater, PauseQueue, Fail
     """
-    config, facts = current_app.config, {"name": user.name}
-    if wish.kind == RESET:
-        token = token_service.reset_token(user)
-        facts["link"] = config["RESET_URL"].replace("{token}", token)
-        facts["lifetime"] = in_words(config["RESET_TOKEN_EXPIRE_MINUTES"])
-    message = Message(SUBJECTS[wish.kind], recipients=[user.email])
-    message.body = render_template(f"email/{wish.kind}.txt", **facts)
-    message.html = render_template(f"email/{wish.kind}.html", **facts)
-    # Delivered twice after a crash, it is one mail to a mail program.
+    user = User.get_by_email(job.arguments["email"])
+    if user is None:
+        return False
+    with smtp.job_errors(connection):
+        newly_opened = connection.open()
+        # Opening takes time: if the lease has expired meanwhile, another worker sends this email.
+        if newly_opened and not queue.renew_lease(job):
+            return False
+        message = compose(job, user)
+        _deliver(connection, message)
+    if current_app.config["APP_ENV"] == DEVELOPMENT:
+        _keep_copy(job, message)
+    return True
+
+
+def compose(job: Job, user: User) -> Message:
+    """Return the email of a job; the lifetime of its link starts now.
+
+    Its link comes from the settings alone: nothing of a request gets here.
+    """
+    config, kind = current_app.config, MAILS[job.arguments["mail"]]
+    context = {"name": user.name}
+    if kind.link:
+        context["link"] = encode_link(kind.link, user)
+        context["lifetime"] = in_words(config[kind.link.minutes_setting])
+    message = Message(kind.subject, recipients=[user.email])
+    message.body = render_template(f"email/{kind.template}.txt", **context)
+    message.html = render_template(f"email/{kind.template}.html", **context)
+    # The same Message-ID at every attempt, so that mail programs recognise a duplicate.
     domain = parseaddr(config["MAIL_DEFAULT_SENDER"])[1].rpartition("@")[2]
-    message.msgId = f"<{wish.id}@{domain}>"
+    message.msgId = f"<{job.id}@{domain}>"
     return message
 
 
 def in_words(minutes: int) -> str:
-    """Say a time as a person would: 90 is "1 hour and 30 minutes"."""
-    hours, rest = divmod(minutes, 60)
-    parts = [f"{n} {unit}{'s' * (n > 1)}" for n, unit in ((hours, "hour"), (rest, "minute")) if n]
-    return " and ".join(parts)
+    """Return a duration in words: 90 is "1 hour and 30 minutes"."""
+    hours, minutes = divmod(minutes, 60)
+    units = ((hours, "hour"), (minutes, "minute"))
+    return " and ".join(f"{n} {unit}" if n == 1 else f"{n} {unit}s" for n, unit in units if n)
 
 
-class Connection(flask_mail.Connection):
-    """The way for a batch of mails, opened when the first of them is ready.
-
-    Flask-Mail's own has no timeout, and its STARTTLS takes any certificate.
-    """
-
-    def open(self) -> bool:
-        """Connect to MAIL_SERVER, with MAIL_TIMEOUT on every answer, and log in if need be.
-
-        Say whether there was anything to do. Raises OSError, of which SMTPException is one;
-        close it then too.
-        """
-        if self.host is not None or self.mail.server is None:
-            return False
-        server, port = self.mail.server, self.mail.port
-        timeout = current_app.config["MAIL_TIMEOUT"]
-        if self.mail.use_ssl:
-            tls = ssl.create_default_context()
-            self.host = smtp.TLSClient(server, port, timeout=timeout, context=tls)
-        else:
-            self.host = smtp.Client(server, port, timeout=timeout)
-        if self.mail.use_tls:
-            self.host.starttls(context=ssl.create_default_context())
-        if self.mail.username and self.mail.password:
-            self.host.login(self.mail.username, self.mail.password)
-        return True
-
-    def deliver(self, message: flask_mail.Message) -> None:
-        """Send one mail, or write it down; raises OSError, of which SMTPException is one."""
-        if self.mail.server is None:
-            _append_to_log(message)
-        else:
-            self.send(message)
-
-    def close(self) -> None:
-        """End the dialogue, politely if the server still listens."""
-        host, self.host = self.host, None
-        if host is not None:
-            try:
-                host.quit()
-            except OSError:
-                host.close()
+def _deliver(connection: Connection, message: Message) -> None:
+    if current_app.config["MAIL_SERVER"] is None:
+        email_log.append(current_app.config["DATA_DIR"] / "email.log", message)
+    else:
+        connection.send(message)
 
 
-def _append_to_log(message: flask_mail.Message) -> None:
-    """Write a mail as text, its link in one piece, to DATA_DIR/email.log, whole or not at all."""
-    path = current_app.config["DATA_DIR"] / "email.log"
-    head = f"Date: {formatdate()}\nTo: {message.recipients[0]}\nSubject: {message.subject}"
-    rest = f"{head}\n\n{message.body}\n{'-' * 72}\n".encode()
-    path.touch(mode=0o600)
-    with path.open("ab", buffering=0) as log:
-        fcntl.flock(log, fcntl.LOCK_EX)  # nobody else's mail may follow a part of this one
-        end = log.seek(0, os.SEEK_END)
-        try:
-            while rest:
-                rest = rest[log.write(rest) :]
-        except OSError:
-            log.truncate(end)
-            raise
+def _keep_copy(job: Job, message: Message) -> None:
+    copied = {"id": job.id, "arguments": job.arguments, "created_at": job.created_at}
+    SentMail(**copied, text=message.body, html=message.html).save()
+    SentMail.prune()

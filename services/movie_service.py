@@ -1,120 +1,122 @@
 """The bag of movies."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import NotUniqueError, OperationError
-from pymongo.errors import BulkWriteError
+from mongoengine import NotUniqueError
 
 from database.db import ensure_indexes
-from database.models import Movie, User, exactly
-from services.errors import (
-    BadTokenError,
-    DeletingMovieError,
-    MovieAlreadyExistsError,
-    MovieNotExistsError,
-    UpdatingMovieError,
-)
+from database.models import Job, Movie, Stored, User
+from jobs.queue import LEASE_SECONDS
+from jobs.worker import Handle, RetryLater
+from services import errors
 
-DUPLICATE_KEY = 11000
+# The kind of job that delete_movies handles.
+DELETE_MOVIES = "delete_movies"
 
 
-def page(
+def list_page(
     limit: int, after: str | None = None, genre: str | None = None, q: str | None = None
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Return limit movies in the order of their names, as stored, and the last name if more follow.
+) -> tuple[list[Stored], str | None]:
+    """Return movies by name as stored, and the last name if more follow.
 
-    After that name the next page begins: as cheap to find as any other place in the index. `q`
-    is matched literally, in any case.
+    The next page begins after that name: the index finds any place at the same cost. `q` is
+    matched literally, in any case.
     """
-    query: dict[str, Any] = {"key": {"$gt": _key(after)}} if after else {}
+    query: Stored = {"name": {"$gt": after}} if after else {}
     if genre:
-        query["genres"] = exactly(genre)
+        query["genres"] = genre
     if q:
-        query["folded"] = {"$regex": re.escape(q.casefold())}
-    some = list(Movie._get_collection().find(query, sort=[("key", 1)], limit=limit + 1))
-    return some[:limit], some[limit - 1]["name"] if len(some) > limit else None
+        query["name_casefold"] = {"$regex": re.escape(q.casefold())}
+    movies = Movie.find_page(query, limit + 1)
+    return movies[:limit], movies[limit - 1]["name"] if len(movies) > limit else None
 
 
-def find(movie_id: str) -> Movie:
-    """Return the movie with that id; raises MovieNotExistsError."""
+def get(movie_id: str) -> Movie:
+    """Return the movie with this id; raises MovieNotExistsError."""
     movie: Movie | None = None
     if ObjectId.is_valid(movie_id):
         movie = Movie.objects(id=movie_id).first()
     if movie is None:
-        raise MovieNotExistsError
+        raise errors.MovieNotExistsError
     return movie
 
 
 def add(user: User, name: str, casts: list[str], genres: list[str]) -> Movie:
-    """Put a movie into the bag; raises MovieAlreadyExistsError, BadTokenError if user has gone."""
+    """Add a movie of user.
+
+    Raises:
+        MovieAlreadyExistsError
+        BadTokenError: the user was deleted meanwhile.
+    """
     ensure_indexes(Movie)
-    movie = Movie(**_document(str(user.id), name, casts, genres))
+    movie = Movie(**_to_store(str(user.id), name, casts, genres))
     try:
         movie.save(force_insert=True)
     except NotUniqueError:
-        raise MovieAlreadyExistsError from None
+        raise errors.MovieAlreadyExistsError from None
     if User.objects(id=user.id).only("id").first() is None:
         movie.delete()
-        raise BadTokenError
+        raise errors.BadTokenError
     return movie
 
 
-def change(user: User, movie_id: str, **fields: Any) -> None:
+def update(user: User, movie_id: str, **fields: Any) -> None:
     """Change name, casts or genres of a movie that user added.
 
-    Raises MovieNotExistsError, UpdatingMovieError, MovieAlreadyExistsError.
+    Raises:
+        MovieNotExistsError, UpdatingMovieError, MovieAlreadyExistsError
     """
-    movie = find(movie_id)
+    movie = get(movie_id)
     if movie.added_by != str(user.id):
-        raise UpdatingMovieError
+        raise errors.UpdatingMovieError
     if "name" in fields:
-        fields |= _forms(fields["name"])
+        fields["name_casefold"] = fields["name"].casefold()
     try:
-        if fields and not Movie.objects(id=movie.id).update_one(__raw__={"$set": fields}):
-            raise MovieNotExistsError
-    except OperationError:
-        # Not every server says that it was the unique index: see who has the name.
-        if Movie.objects(key=fields.get("key")).only("id").first() in (None, movie):
-            raise
-        raise MovieAlreadyExistsError from None
+        if fields and not Movie.objects(id=movie.id).update_one(**fields):
+            raise errors.MovieNotExistsError
+    except NotUniqueError:
+        raise errors.MovieAlreadyExistsError from None
 
 
 def delete(user: User, movie_id: str) -> None:
-    """Take a movie out of the bag that user added, or any for an admin.
+    """Delete a movie that user added, or any movie for an admin.
 
-    Raises MovieNotExistsError, DeletingMovieError.
+    Raises:
+        MovieNotExistsError, DeletingMovieError
     """
-    movie = find(movie_id)
+    movie = get(movie_id)
     if movie.added_by != str(user.id) and not user.is_admin:
-        raise DeletingMovieError
+        raise errors.DeletingMovieError
     movie.delete()
 
 
-def add_many(owner_id: str, movies: Iterable[dict[str, Any]]) -> int:
-    """Put movies into the bag that it does not hold yet; return how many those were."""
+def add_new(owner_id: str, movies: Iterable[dict[str, Any]]) -> int:
+    """Add the movies whose names are not taken; return how many those were."""
     ensure_indexes(Movie)
-    documents = [_document(owner_id, **movie) for movie in movies]
-    if not documents:
-        return 0
-    try:
-        inserted = Movie._get_collection().insert_many(documents, ordered=False).inserted_ids
-    except BulkWriteError as error:
-        if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
-            raise
-        return int(error.details["nInserted"])
-    return len(inserted)
+    documents = [_to_store(owner_id, **movie) for movie in movies]
+    return Movie.insert_new(documents) if documents else 0
 
 
-def _document(owner_id: str, name: str, casts: list[str], genres: list[str]) -> dict[str, Any]:
-    return {**_forms(name), "casts": casts, "genres": genres, "added_by": owner_id}
+def _to_store(owner_id: str, name: str, casts: list[str], genres: list[str]) -> Stored:
+    lists = {"casts": casts, "genres": genres}
+    return {"name": name, "name_casefold": name.casefold(), **lists, "added_by": owner_id}
 
 
-def _forms(name: str) -> dict[str, str]:
-    return {"name": name, "key": _key(name), "folded": name.casefold()}
+@contextmanager
+def delete_movies() -> Iterator[Handle]:
+    """Handle jobs of kind delete_movies: delete the movies of a user who was deleted."""
+    yield _delete_movies_of
 
 
-def _key(name: str) -> str:
-    return f"={name}"
+def _delete_movies_of(job: Job) -> bool:
+    user_id = job.arguments["user_id"]
+    if User.objects(id=user_id).only("id").first() is None:
+        Movie.objects(added_by=user_id).delete()
+        return True
+    if job.age < LEASE_SECONDS:  # the deletion of the user may still be going on
+        raise RetryLater("the user still exists")
+    return False

@@ -1,163 +1,174 @@
-"""Passwords: how they are kept, which are strong enough, and how a forgotten one is reset."""
-
-import base64
-import hashlib
-import re
-import threading
-import unicodedata
-from typing import Any
+"""Passwords: how they are verified, which are strong enough, how they are changed and reset."""
 
 from flask import current_app
-from flask_bcrypt import Bcrypt
-from zxcvbn import zxcvbn
 
-from database.models import User
-from services import audit, limits, mail_service, outbox, token_service
-from services.errors import BadTokenError, ExpiredTokenError, SchemaValidationError, UsedTokenError
-from services.hashing import in_line
-from services.token_service import PWD_RESET
+from database.models import Stored, User
+from infra import password_hashing
+from infra.password_hashing import PoolFull, normalize
+from infra.password_strength import estimate_strength
+from jobs import queue
+from services import (
+    errors,
+    event_service,
+    mail_service,
+    rate_limit_service,
+    session_service,
+    token_service,
+)
+from services.event_service import Event
+from services.token_service import LINKS, PWD_RESET, Claims
 
 MAX_LENGTH = 128
-BCRYPT_BYTES = 72
-# Estimating 72 characters of the worst kind takes seconds, 24 as long as a hash; they tell enough.
-ESTIMATED_CHARACTERS = 24
-
-bcrypt = Bcrypt()
-# zxcvbn keeps the personal words of the password that it works on in a global.
-_estimating = threading.Lock()
 
 
 def hash_password(password: str) -> str:
-    """Return the bcrypt hash of password, of BCRYPT_LOG_ROUNDS rounds."""
-    return str(in_line(bcrypt.generate_password_hash, _prepared(password)).decode())
+    """Return the bcrypt hash of password, of any length: it is normalised and prehashed.
+
+    Raises:
+        ServiceUnavailableError: the hashing pool is full.
+    """
+    try:
+        return password_hashing.hash_password(password, current_app.config["BCRYPT_LOG_ROUNDS"])
+    except PoolFull:
+        raise errors.ServiceUnavailableError from None
 
 
-def is_password_of(user: User | None, password: str) -> bool:
-    """Check password, taking as long for nobody and for an older hash as for any user."""
-    rounds, secret = current_app.config["BCRYPT_LOG_ROUNDS"], _prepared(password)
-    stored = user.password if user else _hash_of_nobody(rounds)
-    return in_line(_is_hash_of, stored, secret, rounds) and user is not None
+def verify_password(user: User | None, password: str) -> bool:
+    """Return whether this is the password of user.
+
+    Without a user it takes the same time, so that timing does not reveal who has an account.
+
+    Raises:
+        ServiceUnavailableError: the hashing pool is full.
+    """
+    stored = user.password if user else None
+    rounds = current_app.config["BCRYPT_LOG_ROUNDS"]
+    try:
+        return password_hashing.verify_password(password, stored, rounds)
+    except PoolFull:
+        raise errors.ServiceUnavailableError from None
 
 
-def _is_hash_of(stored: str, secret: bytes, rounds: int) -> bool:
-    for missing in range(rounds_of(stored), rounds):  # each round doubles the time
-        bcrypt.check_password_hash(_hash_of_nobody(missing), secret)
-    return bool(bcrypt.check_password_hash(stored, secret))
+def upgrade_hash(user: User, password: str) -> None:
+    """Replace a hash of fewer than BCRYPT_LOG_ROUNDS; password has just been verified."""
+    if password_hashing.rounds_of(user.password) < current_app.config["BCRYPT_LOG_ROUNDS"]:
+        user.replace_hash(hash_password(password))
 
 
-def rounds_of(hashed: str) -> int:
-    """Return the cost of a bcrypt hash, a power of two."""
-    return int(hashed[4:6])
+def verify_current_password(user: User, password: str | None) -> None:
+    """Verify the password of a user who is logged in, whose access token may be stolen.
 
-
-def _hash_of_nobody(rounds: int) -> str:
-    return f"$2b${rounds:02}${'.' * 53}"
-
-
-def check_current(user: User, password: str | None) -> None:
-    """Raise SchemaValidationError unless that is the password of user.
-
-    Counted for the user, whose access token may be a thief's: raises TooManyRequestsError.
+    Raises:
+        SchemaValidationError: it is missing or wrong.
+        TooManyRequestsError: the user has tried too often.
     """
     if password is None:
-        raise wrong_current("Missing data for required field.")
-    limits.count("PASSWORD_PER_ACCOUNT", str(user.id))
-    if not is_password_of(user, password):
-        audit.record("password_refused", user_id=user.id)
-        raise wrong_current("Wrong password.")
+        raise _invalid_current_password(errors.MISSING_FIELD)
+    rate_limit_service.hit("PASSWORD_PER_USER", str(user.id))
+    if not verify_password(user, password):
+        event_service.record(Event.PASSWORD_REFUSED, user_id=user.id)
+        raise _invalid_current_password("Wrong password.")
 
 
-def wrong_current(reason: str) -> SchemaValidationError:
-    """Return the error of a current password that is missing or not the one."""
-    return SchemaValidationError(errors={"current_password": [reason]})
+def _invalid_current_password(reason: str) -> errors.SchemaValidationError:
+    return errors.SchemaValidationError({"current_password": [reason]})
 
 
-def _normal(password: str) -> str:
-    """One form for all the ways to type a character (NIST SP 800-63B §3.1.1.2)."""
-    return unicodedata.normalize("NFKC", password)
+def validate_password(password: str, email: str, name: str | None) -> None:
+    """Check that a new password is long enough and hard to guess.
 
+    There are no composition rules (NIST SP 800-63B §3.1.1.2). The words of email and name count as
+    guessable.
 
-def _prepared(password: str) -> bytes:
-    """Return what is hashed: more than bcrypt can tell apart is digested first, never cut off.
-
-    It takes 72 bytes, and repeats what is shorter with a NUL between.
+    Raises:
+        SchemaValidationError: with the reasons.
+        ServiceUnavailableError: the hashing pool is full.
     """
-    secret = _normal(password).encode()
-    if len(secret) > BCRYPT_BYTES or b"\0" in secret:
-        return base64.b64encode(hashlib.sha256(secret).digest())
-    return secret
-
-
-def check_policy(password: str, *personal: str | None) -> None:
-    """Raise SchemaValidationError, with the reason, for a password that is easy to guess.
-
-    Length and strength count, no rules of composition (NIST SP 800-63B §3.1.1.2). The words of
-    what is personal (address, name) are easy to guess too.
-    """
-    password = _normal(password)
-    shortest = current_app.config["PASSWORD_MIN_LENGTH"]
-    if not shortest <= len(password) <= MAX_LENGTH:
-        raise _refused(f"Must be between {shortest} and {MAX_LENGTH} characters long.")
-    words = [word for text in personal if text for word in (text, *re.split(r"[\s@.]+", text))]
-    estimate = in_line(_estimate, password[:ESTIMATED_CHARACTERS], words)
-    if estimate["score"] < current_app.config["PASSWORD_MIN_SCORE"]:
-        reason = estimate["feedback"]["warning"] or "This password is too easy to guess."
-        raise _refused(reason, *estimate["feedback"]["suggestions"])
-
-
-def _estimate(password: str, words: list[str]) -> dict[str, Any]:
-    with _estimating:
-        estimate: dict[str, Any] = zxcvbn(password, words)
-    return estimate
-
-
-def _refused(*reasons: str) -> SchemaValidationError:
-    return SchemaValidationError(errors={"password": list(reasons)})
+    password = normalize(password)  # as hash_password does
+    min_length = current_app.config["PASSWORD_MIN_LENGTH"]
+    if not min_length <= len(password) <= MAX_LENGTH:
+        reason = f"Must be between {min_length} and {MAX_LENGTH} characters long."
+        raise errors.SchemaValidationError({"password": [reason]})
+    personal = [text for text in (email, name) if text]
+    try:
+        # In the same pool, because it takes as much processor time as a hash.
+        strength = password_hashing.run(estimate_strength, password, personal)
+    except PoolFull:
+        raise errors.ServiceUnavailableError from None
+    if strength.score < current_app.config["PASSWORD_MIN_SCORE"]:
+        raise errors.SchemaValidationError({"password": strength.reasons})
 
 
 def request_reset(email: str) -> None:
-    """Wish for a mail with a reset link.
+    """Enqueue an email with a reset link.
 
-    The same small write for any address: who has an account is looked up later, in the
-    background, where no answer waits for it (OWASP Forgot Password Cheat Sheet).
+    It is the same small write for any email. The worker looks the user up later, so that the time
+    of the response does not reveal who has an account (OWASP Forgot Password Cheat Sheet).
     """
-    outbox.put(mail_service.RESET, email)
-    audit.record("forgot", email=email)
+    queue.enqueue(mail_service.SEND_EMAIL, mail=mail_service.RESET_PASSWORD, email=email)
+    event_service.record(Event.PASSWORD_RESET_REQUESTED, email=email)
 
 
-def user_of(token: str) -> User:
-    """Return whose password a living reset token may set; spends nothing.
+def user_from_reset_token(token: str) -> User:
+    """Return the user whose password a reset token may set; the token stays valid.
 
-    Raises ExpiredTokenError, UsedTokenError or BadTokenError.
+    Raises:
+        ExpiredTokenError, UsedTokenError, BadTokenError
     """
     try:
-        claims = token_service.read(token, PWD_RESET)
-    except ExpiredTokenError:
+        return token_service.user_from_link(LINKS[PWD_RESET], token)
+    except errors.ExpiredTokenError:
         message = "Reset token has expired. Please request a new one."
-        raise ExpiredTokenError(message) from None
-    user: User | None = User.objects(id=claims["sub"]).exclude("sessions").first()
-    if user is None:
-        raise BadTokenError
-    if user.password_version != claims["pwv"]:
-        raise UsedTokenError
-    return user
+        raise errors.ExpiredTokenError(message) from None
 
 
-def reset(token: str, password: str) -> User:
-    """Set the password that a reset token is for, and end every session of its user.
+def reset_password(token: str, password: str) -> User:
+    """Set the password of the user of a reset token, and revoke every session.
 
-    One conditional update: of any number at once one wins, and every other link that was sent
-    is dead. The owner gets a mail. Raises SchemaValidationError for a weak password, which
-    spends nothing, and what user_of raises.
+    If several resets happen at once, only one succeeds. Every other link that was mailed is void.
+
+    Raises:
+        SchemaValidationError: the password is weak; the token stays valid.
+        ExpiredTokenError, UsedTokenError, BadTokenError
     """
-    user = user_of(token)
-    check_policy(password, user.email, user.name)
-    hashed = hash_password(password)
-    # Before the change, so that a crash between the two can't lose it; the mail goes out later.
-    notice = outbox.put(mail_service.PASSWORD_CHANGED, user.email)
-    version = User.objects(id=user.id, password_version=user.password_version)
-    if not version.update_one(set__password=hashed, inc__password_version=1, set__sessions={}):
-        outbox.take_back(notice)
-        raise UsedTokenError
-    audit.record("reset", user_id=user.id)
+    user = user_from_reset_token(token)
+    validate_password(password, user.email, user.name)
+    if not _set_password(user, password, only_if={}, keep_sessions={}):
+        raise errors.UsedTokenError
+    event_service.record(Event.PASSWORD_RESET, user_id=user.id)
     return user
+
+
+def change_password(user: User, claims: Claims, current_password: str, password: str) -> None:
+    """Set another password, and revoke every session except the one of claims.
+
+    Raises:
+        SchemaValidationError: the current password is wrong or the new one weak.
+        BadTokenError: the session was refreshed or revoked meanwhile.
+    """
+    verify_current_password(user, current_password)
+    validate_password(password, user.email, user.name)
+    session_id = claims["sid"]
+    session = (user.read_sessions() or {}).get(session_id)
+    # This session is kept as it was read, so it must not have been refreshed since.
+    unchanged = {f"sessions.{session_id}.generation": claims["gen"]}
+    if session and _set_password(user, password, unchanged, {session_id: session}):
+        event_service.record(Event.PASSWORD_CHANGED, user_id=user.id)
+        return
+    session_service.authenticate(claims)  # raises BadTokenError if the session is not active
+    raise _invalid_current_password("The password has just been changed.")
+
+
+def _set_password(
+    user: User, password: str, only_if: Stored, keep_sessions: dict[str, Stored]
+) -> bool:
+    """Change the password and notify its owner, or do nothing; return whether it was changed."""
+    hashed = hash_password(password)
+    # Enqueued before the change: after a crash, a needless notice is better than a missing one.
+    notice = queue.enqueue(
+        mail_service.SEND_EMAIL, mail=mail_service.PASSWORD_CHANGED, email=user.email
+    )
+    changed = user.change_credentials({"password": hashed}, only_if, keep_sessions)
+    if not changed:
+        queue.cancel(notice)
+    return changed

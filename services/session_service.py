@@ -1,159 +1,155 @@
-"""Sessions: what a login begins, a refresh carries on and a logout ends.
+"""Sessions: created at login, continued by refresh, revoked at logout.
 
-Access and refresh tokens name their session (`sid`) and its generation (`gen`). A refresh, a
-logout or a reset is one conditional update of the user's document, and every token that names
-the old state is dead (RFC 9700 §4.14).
+Access and refresh tokens name their session (`sid`) and its generation (`gen`). Each step is one
+conditional update of the user's document, and a token that names an older generation is revoked
+(RFC 9700 §4.14).
 """
 
 import secrets
 import time
 from typing import Any
 
-from bson import ObjectId
 from flask import current_app
-from pymongo import ReturnDocument
 
-from database.models import Session, User
-from services import audit
-from services.errors import BadTokenError, ExpiredTokenError, UnauthorizedError
-from services.token_service import ACCESS, REFRESH, Claims, sign
+from database.models import Session, Stored, User
+from services import errors, event_service
+from services.event_service import Event
+from services.token_service import ACCESS, REFRESH, Claims, encode_session_token, session_claims
 
 MAX_SESSIONS = 20
-# A session remembers when each of its last few generations was replaced, for the grace period.
-REMEMBERED_ROTATIONS = 8
+# For how many generations a session remembers when each was replaced, for the grace period.
+REMEMBERED_GENERATIONS = 8
 USER_AGENT_CHARACTERS = 200
 
-# What a login or a refresh answers.
+# The response of login and refresh.
 Tokens = dict[str, Any]
 
 
-def begin(user: User, user_agent: str) -> Tokens:
-    """Begin a session for user, as read when the password was checked; return its first tokens.
+def create(user: User, user_agent: str) -> Tokens:
+    """Create a session for a user whose credentials were verified; return its first tokens.
 
-    Sessions past their time leave, and the least used beyond MAX_SESSIONS; the user's hash is
-    stored with it, should it be a newer one. Raises UnauthorizedError when the password was
-    changed since it was checked.
+    Expired sessions are removed, and the least recently used ones above MAX_SESSIONS.
+
+    Raises:
+        UnauthorizedError: the password was changed since it was verified.
     """
-    sid, session = secrets.token_hex(8), Session(user_agent=user_agent[:USER_AGENT_CHARACTERS])
+    session_id = secrets.token_hex(8)
+    session = Session(user_agent=user_agent[:USER_AGENT_CHARACTERS])
     while True:
-        unchanged = User.objects(id=user.id, password_version=user.password_version)
-        stored = unchanged.only("sessions", "logins").as_pymongo().first()
+        stored = user.read_sessions()
         if stored is None:
-            raise UnauthorizedError
-        values = {f"sessions.{sid}": session.to_mongo(), "password": user.password}
-        update: dict[str, Any] = {"$set": values, "$inc": {"logins": 1}}
-        if leaving := _leaving(stored.get("sessions", {})):
-            update["$unset"] = {f"sessions.{old}": 1 for old in leaving}
-        # Another login since it was read may have taken the last room: look again then.
-        if unchanged.filter(logins=stored.get("logins", 0)).update_one(__raw__=update):
-            return _tokens(user, sid, session.generation, session.created_at)
+            raise errors.UnauthorizedError
+        # It fails if the user logged in elsewhere since the read: read again then.
+        if user.add_session(session_id, session, evict=_sessions_to_evict(stored)):
+            return _issue_tokens(user, session_id, session.generation, session.created_at)
 
 
-def authenticate(claims: Claims) -> User:
-    """Return the user of an access token, if the session lives and this is its generation.
-
-    One read proves all three. Raises BadTokenError.
-    """
-    stored = User._get_collection().find_one({"_id": ObjectId(claims["sub"])}) or {}
-    session = stored.pop("sessions", {}).get(claims["sid"], {})
-    if session.get("generation") != claims["gen"]:
-        raise BadTokenError
-    user: User = User._from_son(stored)
-    return user
+def _sessions_to_evict(sessions: dict[str, Stored]) -> list[str]:
+    active = [sid for sid, session in sessions.items() if is_active(session)]
+    active.sort(key=lambda sid: sessions[sid]["last_used_at"], reverse=True)
+    return [sid for sid in sessions if sid not in active[: MAX_SESSIONS - 1]]
 
 
-def rotate(claims: Claims) -> Tokens:
-    """Trade a refresh token for the session's next pair; the old pair is dead.
-
-    One that was traded before ends the session, for one of its two holders stole it (RFC 9700
-    §4.14.2); but within JWT_REFRESH_GRACE seconds it gets the current pair, for two tabs that
-    refresh at once. Raises BadTokenError.
-    """
-    generation, now = claims["gen"], time.time()
-    session = f"sessions.{claims['sid']}"
-    update = {
-        "$inc": {f"{session}.generation": 1},
-        "$set": {f"{session}.last_used_at": now, f"{session}.rotated.g{generation}": now},
-        "$unset": {f"{session}.rotated.g{generation - REMEMBERED_ROTATIONS}": 1},
-    }
-    users = User._get_collection()
-    stored = users.find_one_and_update(
-        _living(claims), update, return_document=ReturnDocument.AFTER
-    )
-    if stored is None:
-        user, current = _in_grace(claims, now)
-    else:
-        del stored["sessions"]  # mongoengine would build each
-        user, current = User._from_son(stored), generation + 1
-    return _tokens(user, claims["sid"], current, claims["auth_time"])
-
-
-def _in_grace(claims: Claims, now: float) -> tuple[User, int]:
-    """Return the user and the current generation, or end the session and raise BadTokenError."""
-    user = User.objects(id=claims["sub"]).first()
-    session = user and user.sessions.get(claims["sid"])
-    if not session:
-        raise BadTokenError
-    rotated_at = session.rotated.get(f"g{claims['gen']}", 0)
-    if max(now - rotated_at, 0) >= current_app.config["JWT_REFRESH_GRACE"]:
-        drop(user, claims["sid"])
-        audit.record("refresh_replayed", user_id=user.id)
-        raise BadTokenError
-    return user, session.generation
-
-
-def end(claims: Claims) -> None:
-    """End the session that a token of its current generation names; raises BadTokenError."""
-    ended = {"$unset": {f"sessions.{claims['sid']}": 1}}
-    if not of_token(claims).update_one(__raw__=ended):
-        raise BadTokenError
-    audit.record("logout", user_id=claims["sub"])
-
-
-def drop(user: User, sid: str) -> None:
-    """Take a session out, whatever its generation."""
-    User.objects(id=user.id).update_one(__raw__={"$unset": {f"sessions.{sid}": 1}})
-
-
-def of_token(claims: Claims, **also: Any) -> Any:
-    """Query the user while the session is at the token's generation."""
-    return User.objects(__raw__=_living(claims) | also)
-
-
-def _living(claims: Claims) -> dict[str, Any]:
-    generation = f"sessions.{claims['sid']}.generation"
-    return {"_id": ObjectId(claims["sub"]), generation: claims["gen"]}
-
-
-def _tokens(user: User, sid: str, generation: int, auth_time: float) -> Tokens:
-    """Sign the pair; neither token outlives the session, which began at auth_time."""
-    config = current_app.config
-    left = auth_time + config["JWT_SESSION_MAX_AGE"] - time.time()
-    if left < 1:
-        raise ExpiredTokenError
-    access = min(config["JWT_ACCESS_TOKEN_EXPIRES"], left)
-    refresh = min(config["JWT_REFRESH_TOKEN_EXPIRES"], left)
-    claims = {"sid": sid, "gen": generation, "auth_time": auth_time}
-    return {
-        "token": sign(user, ACCESS, access, **claims),
-        "refresh_token": sign(user, REFRESH, refresh, **claims),
-        "token_type": "Bearer",
-        "expires_in": int(access),
-        "email": user.email,
-    }
-
-
-def _leaving(sessions: dict[str, Any]) -> list[str]:
-    """Return the ids of sessions that are over, and of the least used that have no more room."""
-    living = [sid for sid, session in sessions.items() if lives(session)]
-    living.sort(key=lambda sid: sessions[sid]["last_used_at"], reverse=True)
-    return [sid for sid in sessions if sid not in living[: MAX_SESSIONS - 1]]
-
-
-def lives(session: dict[str, Any]) -> bool:
-    """Say whether a session, as it is stored, is in time."""
+def is_active(session: Stored) -> bool:
+    """Return whether a stored session has not expired."""
     config, now = current_app.config, time.time()
     return bool(
         session["last_used_at"] + config["JWT_REFRESH_TOKEN_EXPIRES"] > now
         and session["created_at"] + config["JWT_SESSION_MAX_AGE"] > now
     )
+
+
+def authenticate(claims: Claims) -> User:
+    """Return the user of an access token if its session is active, in one read.
+
+    Raises:
+        BadTokenError: the session was revoked or refreshed.
+    """
+    found = User.get_with_session(claims["sub"], claims["sid"])
+    if found is None or found[1]["generation"] != claims["gen"]:
+        raise errors.BadTokenError
+    return found[0]
+
+
+def refresh(claims: Claims) -> Tokens:
+    """Exchange a refresh token for the next pair; the previous pair is revoked.
+
+    Refresh token reuse detection (RFC 9700 §4.14.2): a token that was exchanged before revokes the
+    session, because one of its two holders stole it. Within JWT_REFRESH_GRACE seconds it gets the
+    current pair instead, because two tabs may refresh at once.
+
+    Raises:
+        BadTokenError
+        ExpiredTokenError: the session has reached JWT_SESSION_MAX_AGE.
+    """
+    session_id, generation = claims["sid"], claims["gen"]
+    user = User.refresh_session(claims["sub"], session_id, generation, REMEMBERED_GENERATIONS)
+    if user is None:
+        user, current = _reuse_within_grace(claims)
+    else:
+        current = generation + 1
+    return _issue_tokens(user, session_id, current, claims["auth_time"])
+
+
+def _reuse_within_grace(claims: Claims) -> tuple[User, int]:
+    """Return the user and the current generation, or revoke the session."""
+    found = User.get_with_session(claims["sub"], claims["sid"])
+    if found is None:
+        raise errors.BadTokenError
+    user, session = found
+    replaced_at = session.get("rotated", {}).get(f"g{claims['gen']}", 0)
+    seconds = max(time.time() - replaced_at, 0)  # the clock of another machine may be ahead
+    if seconds >= current_app.config["JWT_REFRESH_GRACE"]:
+        User.revoke_session(user.id, claims["sid"])
+        event_service.record(Event.REFRESH_TOKEN_REUSED, user_id=user.id)
+        raise errors.BadTokenError
+    return user, session["generation"]
+
+
+def _issue_tokens(user: User, session_id: str, generation: int, auth_time: float) -> Tokens:
+    """Return a pair of tokens; neither outlasts the session, which began at auth_time."""
+    config = current_app.config
+    left = auth_time + config["JWT_SESSION_MAX_AGE"] - time.time()
+    if left < 1:
+        raise errors.ExpiredTokenError
+    access_seconds = min(config["JWT_ACCESS_TOKEN_EXPIRES"], left)
+    refresh_seconds = min(config["JWT_REFRESH_TOKEN_EXPIRES"], left)
+    claims = session_claims(session_id, generation, auth_time)
+    return {
+        "token": encode_session_token(ACCESS, user, access_seconds, claims),
+        "refresh_token": encode_session_token(REFRESH, user, refresh_seconds, claims),
+        "expires_in": int(access_seconds),
+        "email": user.email,
+    }
+
+
+def list_active(user: User, claims: Claims) -> list[Stored]:
+    """Return the active sessions of user with `id` and `current`, newest first."""
+    sessions = user.read_sessions() or {}
+    active = [
+        {**session, "id": session_id, "current": session_id == claims["sid"]}
+        for session_id, session in sessions.items()
+        if is_active(session)
+    ]
+    return sorted(active, key=lambda session: -session["created_at"])
+
+
+def log_out(claims: Claims) -> None:
+    """Revoke the session of a token of its current generation; raises BadTokenError."""
+    if not User.revoke_session(claims["sub"], claims["sid"], claims["gen"]):
+        raise errors.BadTokenError
+    event_service.record(Event.LOGOUT, user_id=claims["sub"])
+
+
+def revoke(user: User, session_id: str) -> None:
+    """Revoke one session of user; raises SessionNotExistsError."""
+    if session_id not in (user.read_sessions() or {}):
+        raise errors.SessionNotExistsError
+    User.revoke_session(user.id, session_id)
+    event_service.record(Event.SESSION_REVOKED, user_id=user.id)
+
+
+def revoke_all(user: User) -> None:
+    """Revoke every session of user."""
+    User.revoke_all_sessions(user.id)
+    event_service.record(Event.SESSIONS_REVOKED, user_id=user.id)

@@ -1,106 +1,124 @@
-"""Accounts as their owners and admins see, change and delete them."""
+"""Users: what they and admins may see, change and delete."""
 
 from bson import ObjectId
 
-from database.models import ADMIN, USER, Mail, Movie, User, exactly
-from services import audit, outbox, password_service
-from services.errors import BadTokenError, ForbiddenError, LastAdminError, UserNotExistsError
+from database.documents import BELONGS_TO_USER, JOBS, SENT_MAILS
+from database.models import ADMIN, USER, Job, Stored, User
+from jobs import queue
+from services import errors, event_service, password_service
+from services.event_service import Event
+from services.movie_service import DELETE_MOVIES
+
+ROLE_EVENTS = {ADMIN: Event.ROLE_CHANGED_TO_ADMIN, USER: Event.ROLE_CHANGED_TO_USER}
 
 
-def find(actor: User, user_id: str) -> User:
-    """Return the user with that id, whom actor may see: themself, or anyone for an admin.
+def get_visible(actor: User, user_id: str) -> User:
+    """Return the user with this id, if actor is an admin or that user.
 
-    Raises ForbiddenError, UserNotExistsError.
+    Raises:
+        ForbiddenError, UserNotExistsError
     """
     if not actor.is_admin and user_id != str(actor.id):
-        raise ForbiddenError
-    return _existing(user_id if ObjectId.is_valid(user_id) else ObjectId())
+        raise errors.ForbiddenError
+    return _get(user_id if ObjectId.is_valid(user_id) else ObjectId())
 
 
-def of(email: str) -> User:
-    """Return the user with that address; raises UserNotExistsError."""
-    user = User.with_email(email)
+def _get(user_id: object) -> User:
+    user = User.get_by_id(user_id)
     if user is None:
-        raise UserNotExistsError("User with given email address doesn't exist")
+        raise errors.UserNotExistsError
     return user
 
 
-def page(limit: int, after: str | None = None) -> tuple[list[User], str | None]:
-    """Return limit users in the order of their signup, and the cursor of the next page, if any."""
+def get_by_email(email: str) -> User:
+    """Return the user with this email; raises UserNotExistsError."""
+    user = User.get_by_email(email)
+    if user is None:
+        raise errors.UserNotExistsError("User with given email address doesn't exist")
+    return user
+
+
+def list_page(limit: int, after: str | None = None) -> tuple[list[User], str | None]:
+    """Return users in the order of signup, and the cursor of the next page if more follow."""
     users = User.objects(**{"id__gt": ObjectId(after)} if after else {})
-    some = list(users.exclude("sessions").order_by("id").limit(limit + 1))
-    return some[:limit], str(some[limit - 1].id) if len(some) > limit else None
+    page = list(users.exclude("sessions").order_by("id").limit(limit + 1))
+    return page[:limit], str(page[limit - 1].id) if len(page) > limit else None
 
 
-def change(actor: User, user: User, name: str | None = None, role: str | None = None) -> User:
-    """Change name or role and return the user; another role ends the sessions.
+def update(actor: User, user: User, name: str | None = None, role: str | None = None) -> User:
+    """Change name or role and return the user; another role revokes the sessions.
 
-    Raises ForbiddenError when actor is no admin and asks for a role, LastAdminError.
+    Raises:
+        ForbiddenError: only an admin may change a role.
+        LastAdminError
     """
     if role:
         if not actor.is_admin:
-            raise ForbiddenError
+            raise errors.ForbiddenError
         set_role(user, role)
     if name:
-        User.objects(id=user.id).update_one(set__name=name)
-    return _existing(user.id)
-
-
-def _existing(user_id: object) -> User:
-    user: User | None = User.objects(id=user_id).exclude("sessions").first()
-    if user is None:
-        raise UserNotExistsError
-    return user
+        user.set_name(name)
+    return _get(user.id)
 
 
 def set_role(user: User, role: str) -> None:
-    """Give user another role, and end the sessions; raises LastAdminError."""
+    """Change the role of user and revoke the sessions; raises LastAdminError."""
     if role == user.role:
         return
     if user.is_admin:
-        _leave_an_admin(besides=user)
-    if not User.objects(id=user.id).update_one(set__role=role):
-        raise UserNotExistsError
+        _require_another_admin(user)
+    if not user.set_role(role):
+        raise errors.UserNotExistsError
     if user.is_admin and not User.objects(role=ADMIN).first():
-        # Two admins at once, each counting on the other: neither goes.
-        User.objects(id=user.id).update_one(set__role=ADMIN)
-        raise LastAdminError
-    User.objects(id=user.id).update_one(set__sessions={})
-    audit.record(f"role_changed_to_{role}", user_id=user.id)
+        # Two admins demoted each other at once: neither change stays.
+        user.set_role(ADMIN)
+        raise errors.LastAdminError
+    User.revoke_all_sessions(user.id)
+    event_service.record(ROLE_EVENTS[role], user_id=user.id)
 
 
-def _leave_an_admin(besides: User) -> None:
-    """Refuse before anything is written, so that no crash and no request finds it half done."""
+def _require_another_admin(user: User) -> None:
+    """Check before anything is written, so that no other request sees a half-done change."""
     admins = User.objects(role=ADMIN).only("id").limit(2)
-    if all(admin.id == besides.id for admin in admins):
-        raise LastAdminError
+    if all(admin.id == user.id for admin in admins):
+        raise errors.LastAdminError
 
 
 def delete(user: User, actor: User | None = None, current_password: str | None = None) -> None:
-    """Delete user with all sessions and wishes; users who delete themselves give the password.
+    """Delete user and everything that belongs to them.
 
-    The account goes whole. Should the process die then, the outbox finds nobody for the wishes
-    that are left, and forgets them; those it is done with it would not look at again: they go
-    before.
-    The movies it takes out by a wish of its own, together with one that was just being added.
-    Raises SchemaValidationError, LastAdminError, UserNotExistsError when another was faster, or
-    BadTokenError when password or role was changed meanwhile.
+    Users who delete themselves confirm it with their password.
+
+    Raises:
+        SchemaValidationError: the password is missing or wrong.
+        LastAdminError
+        UserNotExistsError: another request was faster.
+        BadTokenError: password or role was changed meanwhile.
     """
-    checked = {}
+    as_verified = {}
     if actor is not None and actor.id == user.id:
-        password_service.check_current(user, current_password)
-        checked = {"password_version": user.password_version}
-    set_role(user, USER)
-    wishes = {"email": exactly(user.email)}
-    for state in (Mail.GIVEN_UP, Mail.SENT):
-        Mail.objects(__raw__={**wishes, "state": state}).delete()
-    rest = outbox.put(outbox.FORGET, str(user.id))
-    if not User.objects(id=user.id, role=USER, **checked).delete():
-        outbox.take_back(rest)
+        password_service.verify_current_password(user, current_password)
+        as_verified = {"password_version": user.password_version}
+    set_role(user, USER)  # demoted first, so that two admins can't delete each other
+    _delete_mails(user)
+    _delete_account(user, as_verified)
+    for documents in BELONGS_TO_USER:
+        documents.delete_all(user)
+    event_service.record(Event.USER_DELETED, user_id=user.id)
+
+
+def _delete_mails(user: User) -> None:
+    """Delete emails that nothing would look at again if the process crashed after the deletion."""
+    JOBS.delete_all(user, state=Job.FAILED)
+    SENT_MAILS.delete_all(user)
+
+
+def _delete_account(user: User, as_verified: Stored) -> None:
+    """Delete the document of user; the job also deletes a movie that is being added meanwhile."""
+    job_id = queue.enqueue(DELETE_MOVIES, user_id=str(user.id))
+    if not User.objects(id=user.id, role=USER, **as_verified).delete():
+        queue.cancel(job_id)
         if user.is_admin:
-            User.objects(id=user.id).update_one(set__role=ADMIN)
-        _existing(user.id)
-        raise BadTokenError
-    Movie.objects(added_by=str(user.id)).delete()
-    Mail.objects(__raw__=wishes).delete()
-    audit.record("deleted", user_id=user.id)
+            user.set_role(ADMIN)
+        _get(user.id)
+        raise errors.BadTokenError

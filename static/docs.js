@@ -3,7 +3,7 @@ const followScheme = () => document.documentElement.classList.toggle("dark-mode"
 followScheme();
 dark.addEventListener("change", followScheme);
 
-// What a screen reader finds its way by, and Swagger UI leaves out: a region and a heading.
+// Landmarks for screen readers that Swagger UI lacks: a region and a heading.
 const inRegion = (Info, { React }) => (props) =>
   React.createElement("section", { "aria-label": "About" }, React.createElement(Info, props));
 const underHeading = (Operations, { React }) => (props) =>

@@ -20,16 +20,16 @@ SECRET = os.environ["JWT_SECRET_KEY"]
 
 
 class User(BeanieBaseUser, Document):
-    """A user, as Beanie keeps it."""
+    """A user, as Beanie stores it."""
 
     class Settings(BeanieBaseUser.Settings):
-        """Not where ours are."""
+        """Use another collection than the product."""
 
         name = "beanie_user"
 
 
 class Movie(Document):
-    """A movie of ours."""
+    """A movie of the product."""
 
     name: str
     casts: list[str]
@@ -37,13 +37,13 @@ class Movie(Document):
     added_by: str
 
     class Settings:
-        """Where ours are."""
+        """Use the collection of the product."""
 
         name = "movie"
 
 
 class Manager(ObjectIDIDMixin, BaseUserManager[User, PydanticObjectId]):
-    """What knows about users."""
+    """The rules about users."""
 
     reset_password_token_secret = SECRET
     verification_token_secret = SECRET
@@ -60,7 +60,7 @@ class Manager(ObjectIDIDMixin, BaseUserManager[User, PydanticObjectId]):
 
 
 async def manager() -> AsyncIterator[Manager]:
-    """Yield the manager; it hashes as we do, with bcrypt in 12 rounds."""
+    """Yield the manager; it hashes as the product does, with bcrypt of 12 rounds."""
     helper = PasswordHelper(PasswordHash((BcryptHasher(rounds=12),)))
     yield Manager(BeanieUserDatabase(User), helper)
 
@@ -92,4 +92,4 @@ app.include_router(users.get_users_router(Read, schemas.BaseUserUpdate), prefix=
 @app.get("/movies")
 async def movies(limit: int = 20) -> list[Movie]:
     """List movies by name."""
-    return await Movie.find().sort("key").limit(limit).to_list()
+    return await Movie.find().sort("name").limit(limit).to_list()

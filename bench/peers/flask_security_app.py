@@ -27,7 +27,7 @@ app.config.update(
     SECURITY_SEND_REGISTER_EMAIL=False,
     SECURITY_EMAIL_VALIDATOR_ARGS={"check_deliverability": False},
     WTF_CSRF_ENABLED=False,
-    # The embedded database knows no regular expressions, so addresses count as they are written.
+    # Emails are compared as written: the embedded database has no comparison that ignores case.
     SECURITY_USER_IDENTITY_ATTRIBUTES=[{"email": {"mapper": uia_email_mapper}}],
     MAIL_BACKEND="smtp",
     MAIL_SERVER="127.0.0.1",
@@ -37,14 +37,14 @@ connection = db.connect(host=os.environ["MONGODB_URI"], connect=False)
 
 
 class Role(db.Document, RoleMixin):
-    """What someone may."""
+    """What a user may do."""
 
     name = db.StringField(unique=True)
     permissions = db.ListField(db.StringField())
 
 
 class User(db.Document, UserMixin):
-    """A user, as Flask-Security wants it."""
+    """A user, as Flask-Security requires it."""
 
     meta = {"collection": "security_user"}
 
@@ -56,7 +56,7 @@ class User(db.Document, UserMixin):
 
 
 class Movie(db.Document):
-    """A movie of ours."""
+    """A movie of the product."""
 
     meta = {"strict": False, "auto_create_index": False}
 
@@ -73,7 +73,7 @@ Security(app, MongoEngineUserDatastore(connection, User, Role))
 @app.get("/me")
 @auth_required("token")
 def me():
-    """Say whose token it is."""
+    """Return the user of a token."""
     return jsonify(id=str(current_user.id), email=current_user.email)
 
 
@@ -83,6 +83,6 @@ def movies():
     return jsonify(
         [
             {"id": str(movie.id), "name": movie.name, "casts": movie.casts, "genres": movie.genres}
-            for movie in Movie.objects.order_by("key").limit(20)
+            for movie in Movie.objects.order_by("name").limit(20)
         ]
     )

@@ -1,0 +1,28 @@
+"""`flask --app app db`: check and upgrade the database."""
+
+import click
+
+from commands.group import Group
+from database.compatibility import run_checks
+from database.migrations import upgrade
+from database.startup import open_database
+
+db = Group("db", "Manage the database.", open_database)
+
+
+@db.command()
+def check() -> None:
+    """Create the indexes, try every operation that the product needs, list what fails."""
+    problems = run_checks()
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        raise click.ClickException("This database is incompatible.")
+    click.echo("This database is compatible.")
+
+
+@db.command("upgrade")
+def upgrade_documents() -> None:
+    """Change the documents that an earlier version stored; stop all its processes first."""
+    if not upgrade(on_start=click.echo):
+        click.echo("Nothing to upgrade.")

@@ -1,0 +1,15 @@
+"""Every command on one page."""
+
+from flask import Flask
+
+from commands.database import db
+from commands.mail import mail
+from commands.movies import movies
+from commands.secret import secret
+from commands.users import user
+
+
+def initialize_commands(app: Flask) -> None:
+    """Register every command."""
+    for command in (user, mail, movies, db, secret):
+        app.cli.add_command(command)

@@ -1,0 +1,58 @@
+"""`flask --app app user`: manage accounts."""
+
+import click
+
+from commands.group import Group
+from database.models import ADMIN, USER, User
+from schemas.auth import EmailSchema
+from schemas.base import iso, load
+from schemas.users import UserCreateSchema
+from services import auth_service, user_service
+
+user = Group("user", "Manage accounts.")
+
+
+def find_user(email: str) -> User:
+    """Return the user with this email; raises SchemaValidationError, UserNotExistsError."""
+    return user_service.get_by_email(load(EmailSchema(), {"email": email})["email"])
+
+
+@user.command()
+@click.argument("email")
+@click.option("--name", help="The name in emails to the user.")
+@click.option("--admin", is_flag=True, help="Allow the user to manage other users.")
+@click.password_option(help="Prompted for if it is not given.")
+def create(email: str, name: str | None, admin: bool, password: str) -> None:
+    """Create an account."""
+    fields = {"email": email, "password": password, "role": ADMIN if admin else USER}
+    fields |= {"name": name} if name else {}
+    click.echo(auth_service.sign_up(**load(UserCreateSchema(), fields)).id)
+
+
+@user.command("list")
+def list_users() -> None:
+    """List every account: id, role, time of signup, email."""
+    for account in User.objects.exclude("sessions").order_by("id"):
+        click.echo(f"{account.id}  {account.role:5}  {iso(account.created_at)}  {account.email}")
+
+
+@user.command()
+@click.argument("email")
+def promote(email: str) -> None:
+    """Make a user an admin."""
+    user_service.set_role(find_user(email), ADMIN)
+
+
+@user.command()
+@click.argument("email")
+def demote(email: str) -> None:
+    """Make an admin a user."""
+    user_service.set_role(find_user(email), USER)
+
+
+@user.command()
+@click.argument("email")
+@click.confirmation_option(prompt="Delete the account and everything that belongs to it?")
+def delete(email: str) -> None:
+    """Delete an account and everything that belongs to it."""
+    user_service.delete(find_user(email))

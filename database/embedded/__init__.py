@@ -1,0 +1,1 @@
+"""Development only: the embedded database server, its supervisor and its launcher."""

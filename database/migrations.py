@@ -1,0 +1,170 @@
+"""Changes of stored documents, each with a version: `flask --app app db upgrade`.
+
+A migration can be interrupted and run again: it works through what is not changed yet. Processes
+of the version before must be stopped first, because they would store documents of the old form.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import Any
+
+from mongoengine.connection import get_db
+from pymongo import DeleteOne, InsertOne, UpdateOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from config import SettingsError
+from database.db import DATABASE_ERRORS
+from database.models import DUPLICATE_KEY, Job
+
+BATCH_SIZE = 1000
+COMMAND = "flask --app app db upgrade"
+# The collection and the document that hold the version of what is stored.
+VERSIONS = "schema_version"
+CURRENT = {"_id": "current"}
+
+Stored = dict[str, Any]
+Progress = Callable[[int], None]
+
+logger = logging.getLogger(__name__)
+
+
+def rename_movie_fields(on_progress: Progress) -> None:
+    """Order movies by `name` itself, without `key`; `folded` becomes `name_casefold`."""
+    movies = get_db()["movie"]
+    for name, index in movies.index_information().items():
+        if any(field == "key" for field, _ in index["key"]):
+            movies.drop_index(name)
+    old = movies.find({"key": {"$exists": True}}, {"name": 1}, batch_size=BATCH_SIZE)
+    for batch in _batches(old):
+        movies.bulk_write([_renamed(movie) for movie in batch], ordered=False)
+        on_progress(len(batch))
+
+
+def _renamed(movie: Stored) -> UpdateOne:
+    update = {
+        "$set": {"name_casefold": movie["name"].casefold()},
+        "$unset": {"key": "", "folded": ""},
+    }
+    return UpdateOne({"_id": movie["_id"]}, update)
+
+
+def move_mails_to_jobs(on_progress: Progress) -> None:
+    """Turn what was in `mail` into jobs and copies of sent emails; `_id`, the Message-ID, stays."""
+    mails = get_db()["mail"]
+    for batch in _batches(mails.find({}, batch_size=BATCH_SIZE)):
+        for collection, converted in (("job", _job), ("sent_mail", _sent_mail)):
+            documents = [document for mail in batch if (document := converted(mail))]
+            _insert_missing(collection, documents)
+        mails.bulk_write([DeleteOne({"_id": mail["_id"]}) for mail in batch], ordered=False)
+        on_progress(len(batch))
+    mails.drop()
+
+
+def _job(mail: Stored) -> Stored | None:
+    if mail["state"] == "sent":
+        return None
+    kind, arguments = "send_email", _mail_arguments(mail)
+    if mail["kind"] == "forget":
+        kind, arguments = "delete_movies", {"user_id": mail["email"]}
+    return {
+        "_id": mail["_id"],
+        "kind": kind,
+        "arguments": arguments,
+        "state": Job.FAILED if mail["state"] == "given_up" else Job.QUEUED,
+        "created_at": mail["created_at"],
+        "run_at": mail["due_at"],
+        "attempts": mail["attempts"],
+        **({"last_error": mail["last_error"]} if mail.get("last_error") else {}),
+    }
+
+
+def _sent_mail(mail: Stored) -> Stored | None:
+    if mail["state"] != "sent":
+        return None
+    copied = {name: mail[name] for name in ("_id", "created_at", "text", "html")}
+    return {**copied, "arguments": _mail_arguments(mail), "sent_at": mail["due_at"]}
+
+
+def _mail_arguments(mail: Stored) -> Stored:
+    name = {"reset": "reset_password"}.get(mail["kind"], mail["kind"])
+    return {"mail": name, "email": mail["email"]}
+
+
+# One per version, in order: the n-th leads from version n to n + 1.
+MIGRATIONS: tuple[Callable[[Progress], None], ...] = (rename_movie_fields, move_mails_to_jobs)
+
+
+def stored_version() -> int:
+    """Return the version of the stored documents; an empty database has the latest.
+
+    Raises:
+        PyMongoError: the database is away.
+    """
+    database = get_db()
+    if current := database[VERSIONS].find_one(CURRENT):
+        return int(current["version"])
+    is_old = any(database[name].find_one() for name in ("user", "mail", "movie"))
+    version = 0 if is_old else len(MIGRATIONS)
+    _store_version(version)
+    return version
+
+
+def upgrade(
+    on_start: Callable[[str], None] = logger.info, on_progress: Progress = lambda _: None
+) -> int:
+    """Run the migrations that are due, in order; return how many those were."""
+    due = MIGRATIONS[stored_version() :]
+    for version, migration in enumerate(due, len(MIGRATIONS) - len(due) + 1):
+        on_start(f"Upgrading to version {version}: {(migration.__doc__ or '').splitlines()[0]}")
+        migration(on_progress)
+        _store_version(version)
+    return len(due)
+
+
+def is_upgrade_due() -> bool:
+    """Return whether a migration is due.
+
+    If the database is away, nobody can tell: the start goes on and requests get 503 as usual.
+    """
+    try:
+        return stored_version() < len(MIGRATIONS)
+    except DATABASE_ERRORS as error:
+        logger.warning("Can't read the version of the stored documents: %s", error)
+        return False
+
+
+def require_current_version() -> None:
+    """Refuse to start while an upgrade is due.
+
+    Raises:
+        SettingsError: an upgrade is due; the message names the command.
+    """
+    if is_upgrade_due():
+        message = f"Its documents need an upgrade: stop all processes, then run {COMMAND}"
+        raise SettingsError({"MONGODB_URI": [message]})
+
+
+def _store_version(version: int) -> None:
+    values = {"version": version, "at": time.time()}
+    with suppress(DuplicateKeyError):  # another process stored the first version
+        get_db()[VERSIONS].update_one(CURRENT, {"$set": values}, upsert=True)
+
+
+def _insert_missing(collection: str, documents: list[Stored]) -> None:
+    """Insert documents, except those that an interrupted run has inserted already."""
+    if not documents:
+        return
+    try:
+        get_db()[collection].bulk_write(list(map(InsertOne, documents)), ordered=False)
+    except BulkWriteError as error:
+        if any(failure["code"] != DUPLICATE_KEY for failure in error.details["writeErrors"]):
+            raise
+
+
+def _batches(documents: Iterable[Stored]) -> Iterator[list[Stored]]:
+    iterator = iter(documents)
+    while batch := list(islice(iterator, BATCH_SIZE)):
+        yield batch

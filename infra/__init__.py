@@ -1,0 +1,1 @@
+"""Tools that know nothing of movies, users or HTTP routes: another project could take them."""

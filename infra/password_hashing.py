@@ -1,0 +1,112 @@
+"""bcrypt hashes, computed in a bounded pool of low-priority threads.
+
+A hash takes a quarter of a second of a core by design. A request that waits for the pool occupies
+a thread but no processor time; a refused client retries at once, which costs more. So the queue
+is long, and a server has threads for all who wait and 16 for other requests.
+"""
+
+import base64
+import hashlib
+import os
+import sys
+import threading
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from typing import TypeVar
+
+from flask_bcrypt import Bcrypt
+
+# A container may have fewer cores than its machine; macOS can't tell.
+CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+# About as many as two cores compute within WAIT_SECONDS.
+MAX_QUEUED = 60
+WAIT_SECONDS = 10.0
+SERVER_THREADS = CORES + MAX_QUEUED + 16
+NICENESS = 5
+BCRYPT_BYTES = 72
+
+T = TypeVar("T")
+
+bcrypt = Bcrypt()
+
+
+class PoolFull(Exception):
+    """Too many hashes are queued, or the queue did not advance within WAIT_SECONDS."""
+
+
+def _lower_priority() -> None:
+    """Give other threads precedence; only Linux has a priority per thread."""
+    if sys.platform == "linux":
+        thread = os.PRIO_PROCESS, threading.get_native_id()
+        with suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(*thread, os.getpriority(*thread) + NICENESS)
+
+
+_slots = threading.BoundedSemaphore(CORES + MAX_QUEUED)
+_pool = ThreadPoolExecutor(CORES, "hashing", _lower_priority)
+
+
+def run(function: Callable[..., T], *args: object) -> T:
+    """Return what function returns in the pool, where as many run at once as there are cores.
+
+    Raises:
+        PoolFull: too many are queued, or it did not begin within WAIT_SECONDS.
+    """
+    if not _slots.acquire(blocking=False):
+        raise PoolFull
+    try:
+        future = _pool.submit(function, *args)
+        wait([future], WAIT_SECONDS)
+        if future.cancel():  # it has not begun
+            raise PoolFull
+        return future.result()
+    finally:
+        _slots.release()
+
+
+def normalize(password: str) -> str:
+    """Return one form for all the ways to type a character (NIST SP 800-63B §3.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def prehash(password: str) -> bytes:
+    """Return the bytes for bcrypt; what bcrypt can't tell apart is digested, never truncated.
+
+    bcrypt takes 72 bytes, and repeats a shorter password with a NUL in between.
+    """
+    secret = normalize(password).encode()
+    if len(secret) > BCRYPT_BYTES or b"\0" in secret:
+        return base64.b64encode(hashlib.sha256(secret).digest())
+    return secret
+
+
+def hash_password(password: str, rounds: int) -> str:
+    """Return the bcrypt hash of a password; raises PoolFull."""
+    return str(run(bcrypt.generate_password_hash, prehash(password), rounds).decode())
+
+
+def verify_password(password: str, stored: str | None, rounds: int) -> bool:
+    """Return whether stored is a hash of password; raises PoolFull.
+
+    For None and for a hash of fewer rounds it takes as long as for a hash of `rounds`: the time
+    must not tell which emails have an account (timing side channel).
+    """
+    return run(_verify, prehash(password), stored or dummy_hash(rounds), rounds) and bool(stored)
+
+
+def _verify(secret: bytes, stored: str, rounds: int) -> bool:
+    for missing in range(rounds_of(stored), rounds):  # each round doubles the time
+        bcrypt.check_password_hash(dummy_hash(missing), secret)
+    return bool(bcrypt.check_password_hash(stored, secret))
+
+
+def rounds_of(stored: str) -> int:
+    """Return the cost of a bcrypt hash, the exponent of a power of two."""
+    return int(stored[4:6])
+
+
+def dummy_hash(rounds: int) -> str:
+    """Return a hash that no password has."""
+    return f"$2b${rounds:02}${'.' * 53}"

@@ -1,0 +1,1 @@
+"""The job queue and the thread that works on it; it knows no email and no service."""

@@ -1,0 +1,144 @@
+"""The background thread of a process: it claims jobs and hands each to the handler of its kind.
+
+A handler is a context manager, entered once per batch: it may hold a connection. It yields a
+function that handles one job. That returns whether there was anything to do, or raises
+RetryLater, PauseQueue or Fail.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+
+from flask import Flask
+
+from database.db import DATABASE_ERRORS, ensure_indexes
+from database.models import Job
+from infra import metrics
+from jobs import queue
+from jobs.backoff import backoff_delay
+from jobs.queue import SEND_DELAY
+
+# How late a job of another process, or one to retry, may be noticed.
+POLL_SECONDS = 2.0
+STOP_SECONDS = 5.0
+
+Handle = Callable[[Job], bool]
+Handler = Callable[[], AbstractContextManager[Handle]]
+
+logger = logging.getLogger(__name__)
+
+
+class RetryLater(Exception):
+    """The job failed for a reason of its own that may pass."""
+
+
+class Fail(Exception):
+    """The job can never succeed."""
+
+
+class PauseQueue(Exception):
+    """The service that the jobs need, a mail server, is unavailable: other jobs would fail too."""
+
+    def __init__(self, reason: str, delay: float | None = None) -> None:
+        """Pause for delay seconds; without one, longer after each failure."""
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Worker:
+    """The thread of this process. It starts at its first use, and again after a fork."""
+
+    def __init__(self, app: Flask, handlers: Mapping[str, Handler]) -> None:
+        """Take the handler of each kind of job."""
+        self._app = app
+        self._handlers = handlers
+        self._pid = 0
+        self._failures = 0  # consecutive pauses of the queue
+        self._starting = threading.Lock()
+
+    def start(self) -> None:
+        """Run the thread unless this process already does."""
+        if self._pid == os.getpid():
+            return
+        with self._starting:
+            if self._pid != os.getpid():
+                self._woken, self._stopping = threading.Event(), threading.Event()
+                self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+                self._thread.start()
+                self._pid = os.getpid()
+
+    def wake(self) -> None:
+        """Look for jobs soon."""
+        self.start()
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End after the current job, or after STOP_SECONDS; other jobs wait for the next start."""
+        if self._pid == os.getpid():
+            self._stopping.set()
+            self._woken.set()
+            self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        failing = False
+        while not self._stopping.is_set():
+            try:
+                with self._app.app_context():
+                    ensure_indexes(Job)
+                    self.run_due_jobs()
+                failing = False
+            except Exception as error:
+                if not failing:
+                    unexpected = None if isinstance(error, DATABASE_ERRORS) else error
+                    name = type(error).__name__
+                    logger.error("Jobs are waiting: %s; trying again", name, exc_info=unexpected)
+                failing = True
+            self._woken.wait(POLL_SECONDS)
+            # Cleared before jobs are claimed, so that no wake is lost; a new job is due SEND_DELAY
+            # after it.
+            self._woken.clear()
+            self._stopping.wait(SEND_DELAY)
+
+    def run_due_jobs(self) -> None:
+        """Work on jobs until none is due, or the queue is paused; raises DATABASE_ERRORS."""
+        with ExitStack() as batch:
+            handles: dict[str, Handle] = {}
+            while not self._stopping.is_set() and (job := queue.claim()):
+                if job.kind not in handles and job.kind in self._handlers:
+                    handles[job.kind] = batch.enter_context(self._handlers[job.kind]())
+                if not self._work_on(job, handles.get(job.kind, _refuse)):
+                    return
+
+    def _work_on(self, job: Job, handle: Handle) -> bool:
+        """Handle one job; return False to end the batch."""
+        try:
+            if handle(job):
+                self._failures = 0
+                metrics.JOBS.labels(job.kind, "done").inc()
+            queue.complete(job)
+        except PauseQueue as error:
+            self._back_off(job, error)
+            return False
+        except Fail as error:
+            queue.fail(job, str(error))
+        except RetryLater as error:
+            queue.retry_later(job, str(error), backoff_delay(job.attempts - 1))
+        except Exception as error:
+            unexpected = None if isinstance(error, DATABASE_ERRORS) else error
+            reason = type(error).__name__  # its text may hold an email
+            queue.retry_later(job, reason, backoff_delay(job.attempts - 1), unexpected)
+        return True
+
+    def _back_off(self, job: Job, error: PauseQueue) -> None:
+        """Wait before the next job, whatever else is due."""
+        delay = error.delay or backoff_delay(self._failures)
+        self._failures += 1
+        queue.retry_later(job, str(error), delay)
+        self._stopping.wait(delay)
+
+
+def _refuse(job: Job) -> bool:
+    # During an upgrade, a process of the next version may have enqueued it and will handle it.
+    raise RetryLater(f"no handler for jobs of kind {job.kind}")

@@ -1,0 +1,1 @@
+"""Requests and responses: they validate, they serialise, they are the OpenAPI document."""

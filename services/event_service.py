@@ -1,0 +1,44 @@
+"""What can happen to an account: one list of events, and one function that records them."""
+
+from enum import StrEnum
+
+from flask import current_app, g
+
+from infra import audit_log, metrics
+from infra.pseudonym import pseudonym
+
+
+class Event(StrEnum):
+    """Every security event by name."""
+
+    SIGNUP = "signup"
+    LOGIN = "login"
+    LOGIN_FAILED = "login_failed"
+    LOGOUT = "logout"
+    SESSION_REVOKED = "session_revoked"
+    SESSIONS_REVOKED = "sessions_revoked"
+    REFRESH_TOKEN_REUSED = "refresh_token_reused"
+    PASSWORD_RESET_REQUESTED = "password_reset_requested"
+    PASSWORD_RESET = "password_reset"
+    PASSWORD_CHANGED = "password_changed"
+    PASSWORD_REFUSED = "password_refused"
+    ROLE_CHANGED_TO_ADMIN = "role_changed_to_admin"
+    ROLE_CHANGED_TO_USER = "role_changed_to_user"
+    USER_DELETED = "user_deleted"
+
+
+def record(event: Event, *, user_id: object = None, email: str | None = None) -> None:
+    """Log and count an event, with its actor if that was another user.
+
+    An email appears as a pseudonym. web sets `g.client_ip` and `g.actor_id`; both are missing at
+    the shell.
+    """
+    user, actor = str(user_id or ""), str(g.get("actor_id", ""))
+    audit_log.write(
+        event,
+        user=user,
+        by=actor if actor != user else None,
+        ip=g.get("client_ip", "shell"),
+        email=pseudonym(email, current_app.config["JWT_SECRET_KEY"]) if email else None,
+    )
+    metrics.EVENTS.labels(event).inc()

@@ -1,0 +1,22 @@
+"""The emails of development's /dev/mail: copies of sent ones, and jobs that are not done yet."""
+
+from bson import ObjectId
+
+from database.models import Job
+from database.sent_mail import KEPT, SentMail
+from services.mail_service import SEND_EMAIL
+
+
+def list_newest() -> list[Job | SentMail]:
+    """Return the newest emails: queued, failed or sent."""
+    jobs = Job.objects(kind=SEND_EMAIL).order_by("-id").limit(KEPT)
+    copies = SentMail.objects.exclude("text", "html").order_by("-id").limit(KEPT)
+    return sorted([*jobs, *copies], key=lambda mail: mail.id, reverse=True)[:KEPT]
+
+
+def find(mail_id: str) -> Job | SentMail | None:
+    """Return the email with this id."""
+    if not ObjectId.is_valid(mail_id):
+        return None
+    copy: SentMail | None = SentMail.objects(id=mail_id).first()
+    return copy or Job.objects(id=mail_id, kind=SEND_EMAIL).first()

@@ -1,0 +1,157 @@
+"""The security headers of every response, and which origins may read it (CORS)."""
+
+import pytest
+import requests
+from werkzeug.exceptions import TooManyRequests
+
+from tests.support.endpoints import ENDPOINTS
+
+APP, SECOND_APP, EVIL = "https://app.example.com", "http://localhost:3000", "https://evil.example"
+PREFLIGHT = {
+    "Access-Control-Request-Method": "PUT",
+    "Access-Control-Request-Headers": "authorization,content-type",
+}
+NOTHING = "default-src 'none'; frame-ancestors 'none'"
+RESPONSES = {
+    "200": lambda api: api.get("/api/movies"),
+    "400": lambda api: api.post("/api/auth/login", json={}),
+    "401": lambda api: api.get("/api/auth/verify"),
+    "404": lambda api: api.get("/nothing"),
+    "405": lambda api: api.put("/api/auth/login"),
+    "413": lambda api: api.post("/api/auth/login", data=b"x" * 70_000),
+    "415": lambda api: api.post("/api/auth/login", data=b"x"),
+    "429": lambda api: api.get("/api/too-many"),
+    "500": lambda api: api.get("/api/fails"),
+    "200 of OPTIONS": lambda api: api.request("OPTIONS", "/api/auth/login"),
+    "200 of a file": lambda api: api.get("/static/style.css"),
+    "401 of a page": lambda api: api.get("/reset/nonsense"),
+}
+
+
+def refuse():
+    raise TooManyRequests(retry_after=7)
+
+
+def fail():
+    raise RuntimeError
+
+
+@pytest.fixture
+def serve(make_app, http):
+    """Return a function that serves with these settings; two of the views fail."""
+
+    def serve(**settings):
+        http.app = make_app(**settings)
+        http.app.add_url_rule("/api/too-many", view_func=refuse)
+        http.app.add_url_rule("/api/fails", view_func=fail)
+        return http
+
+    return serve
+
+
+@pytest.fixture
+def cors_api(serve):
+    """Serve to two origins."""
+    return serve(CORS_ORIGINS=f"{APP}, {SECOND_APP}")
+
+
+class OriginClient:
+    """A browser's client on a page of another origin."""
+
+    def __init__(self, api, origin):
+        self.api, self.headers = api, {"Origin": origin}
+
+    def __getattr__(self, method):
+        """Return a function that sends a request with that method."""
+        return lambda path, **options: self.api.request(
+            method, path, headers=self.headers, **options
+        )
+
+
+def cors_headers(response):
+    """Return what a response allows another origin."""
+    return {name: value for name, value in response.headers.items() if name.startswith("Access-")}
+
+
+class TestSecurityHeaders:
+    def test_every_response_has_them(self, serve):
+        api = serve(APP_ENV="development")
+        for status, send in RESPONSES.items():
+            response = send(api)
+            assert str(response.status_code) == status[:3]
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["X-Frame-Options"] == "DENY"
+            assert response.headers["Referrer-Policy"] == "no-referrer"
+            assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+            assert "Strict-Transport-Security" not in response.headers
+
+    def test_production_demands_tls(self, serve):
+        api = serve(APP_ENV="production")
+        for send in RESPONSES.values():
+            assert send(api).headers["Strict-Transport-Security"] == "max-age=31536000"
+
+    def test_json_may_load_nothing(self, api):
+        assert api.get("/api/movies").headers["Content-Security-Policy"] == NOTHING
+
+    def test_page_keeps_its_own_policy(self, api):
+        assert "style-src 'self'" in api.get("/reset/x").headers["Content-Security-Policy"]
+
+    def test_server_is_not_named(self, run):
+        assert "Server" not in requests.get(f"{run().url}/healthz", timeout=10).headers
+
+
+class TestPreflight:
+    def test_own_origins_may_send_every_request(self, cors_api):
+        for method, path, *_ in ENDPOINTS:
+            for origin in (APP, SECOND_APP):
+                headers = PREFLIGHT | {"Access-Control-Request-Method": method, "Origin": origin}
+                response = cors_api.request("OPTIONS", path, headers=headers)
+                assert response.status_code == 200
+                allowed = cors_headers(response)
+                assert allowed["Access-Control-Allow-Origin"] == origin
+                assert method in allowed["Access-Control-Allow-Methods"].split(", ")
+                assert allowed["Access-Control-Allow-Headers"] == "authorization, content-type"
+                assert allowed["Access-Control-Max-Age"] == "600"
+                assert "Access-Control-Allow-Credentials" not in allowed
+
+    def test_other_origins_may_send_nothing(self, cors_api):
+        for method, path, *_ in ENDPOINTS:
+            for origin in ({"Origin": EVIL}, {"Origin": "null"}, {}):
+                headers = PREFLIGHT | {"Access-Control-Request-Method": method} | origin
+                response = cors_api.request("OPTIONS", path, headers=headers)
+                assert response.status_code == 200
+                assert cors_headers(response) == {}
+                assert response.headers["Vary"] == "Origin"
+
+    def test_header_that_no_request_needs_is_not_allowed(self, cors_api):
+        headers = {"Access-Control-Request-Headers": "authorization,x-evil", "Origin": APP}
+        response = cors_api.request("OPTIONS", "/api/movies", headers=PREFLIGHT | headers)
+        assert cors_headers(response)["Access-Control-Allow-Headers"] == "authorization"
+
+
+class TestCors:
+    def test_own_origins_can_read_responses_and_errors(self, cors_api):
+        readable = {
+            "Access-Control-Allow-Origin": APP,
+            "Access-Control-Expose-Headers": "Link, Retry-After, X-Request-ID",
+        }
+        for status in ("200", "400", "401", "405", "413", "415", "429", "500"):
+            for origin, expected in ((APP, readable), (EVIL, {}), (f"{APP}.evil.example", {})):
+                response = RESPONSES[status](OriginClient(cors_api, origin))
+                assert response.status_code == int(status)
+                assert cors_headers(response) == expected
+                assert response.headers["Vary"] == "Origin"
+
+    def test_unknown_path_of_the_api_can_be_read(self, cors_api):
+        response = OriginClient(cors_api, APP).get("/api/nothing")
+        assert response.status_code == 404
+        assert cors_headers(response)["Access-Control-Allow-Origin"] == APP
+
+    def test_other_paths_can_not_be_read(self, cors_api):
+        for path in ("/reset/nonsense", "/healthz", "/static/style.css", "/"):
+            assert cors_headers(OriginClient(cors_api, APP).get(path)) == {}
+
+    def test_no_origin_can_read_without_the_setting(self, serve):
+        response = OriginClient(serve(), APP).get("/api/movies")
+        assert cors_headers(response) == {}
+        assert "Vary" not in response.headers

@@ -1,0 +1,147 @@
+"""Tokens: each opens only what asks for its scope, until it expires; every other is rejected."""
+
+import pytest
+
+from database.models import User
+from tests.support.assertions import assert_error, raw_get
+from tests.support.forged_tokens import FORGED
+from tests.support.token_endpoints import (
+    ACCEPTED,
+    EACH_ACCEPTED,
+    NEW,
+    NO_TOKEN,
+    REJECTED,
+    SECONDS,
+    TOKEN_ENDPOINTS,
+    assert_rejected,
+    send,
+    token_of_each_scope,
+)
+from tests.support.tokens import KEY, OTHER_KEY, decode_parts, sign
+
+
+@pytest.fixture
+def tokens(app, ada):
+    """Return a valid token of each scope."""
+    return token_of_each_scope(app, ada)
+
+
+class TestScope:
+    @EACH_ACCEPTED
+    def test_token_of_the_scope_is_accepted(self, api, tokens, endpoint, scope):
+        assert send(api, endpoint, tokens[scope]).status_code == 200
+
+    @EACH_ACCEPTED
+    def test_token_signed_by_another_library_is_accepted(self, api, tokens, endpoint, scope):
+        assert send(api, endpoint, sign(*decode_parts(tokens[scope]))).status_code == 200
+
+    def test_token_of_another_scope_is_rejected(self, api, tokens):
+        for endpoint, scope in REJECTED:
+            assert_rejected(send(api, endpoint, tokens[scope]))
+            for valid, own in (("verify", "access"), ("page", "pwd_reset")):
+                assert send(api, valid, tokens[own]).status_code == 200
+        assert api.refresh(tokens["refresh"]).status_code == 200
+
+
+class TestForgedToken:
+    @EACH_ACCEPTED
+    def test_forged_token_is_rejected(self, api, tokens, endpoint, scope):
+        valid = tokens[scope]
+        for name, forge in FORGED.items():
+            response = send(api, endpoint, forge(*decode_parts(valid)))
+            assert response.status_code == 401, name
+            assert_rejected(response)
+        assert send(api, endpoint, valid).status_code == 200
+
+
+class TestRevokedToken:
+    def test_token_of_a_deleted_user_is_rejected(self, api, tokens):
+        User.objects.delete()
+        for endpoint, scope in ACCEPTED:
+            assert_rejected(send(api, endpoint, tokens[scope]))
+
+    def test_session_token_is_rejected_after_logout(self, api, tokens):
+        send(api, "logout", tokens["refresh"])
+        for endpoint, scope in ACCEPTED:
+            if scope != "pwd_reset":
+                assert_rejected(send(api, endpoint, tokens[scope]))
+
+
+class TestExpiry:
+    @EACH_ACCEPTED
+    def test_token_is_valid_a_second_before(self, api, tokens, clock, endpoint, scope):
+        clock.move_to(decode_parts(tokens[scope])[1]["iat"] + SECONDS[scope] - 1)
+        assert send(api, endpoint, tokens[scope]).status_code == 200
+
+    def test_token_is_expired_a_second_after(self, api, tokens, clock):
+        for endpoint, scope in ACCEPTED:
+            clock.move_to(decode_parts(tokens[scope])[1]["iat"] + SECONDS[scope] + 1)
+            assert_rejected(send(api, endpoint, tokens[scope]), "ExpiredTokenError")
+
+
+class TestAuthorizationHeader:
+    @pytest.mark.parametrize("name", ["GET verify", "POST refresh", "DELETE logout", "POST reset"])
+    def test_malformed_header_is_no_token(self, api, tokens, name):
+        method, endpoint = name.split()
+        body = NEW if endpoint == "reset" else None
+        valid = tokens[sorted(TOKEN_ENDPOINTS[endpoint].scopes)[0]]
+        for header in (
+            *("", "Bearer", "Bearer ", "Bearer a b", "Basic eDp5", "Token x", "Bearer, x"),
+            *("{valid}", "Bearer{valid}", "Bearer={valid}", "Token {valid}", "JWT {valid}"),
+            *("{valid} Bearer", "Bearer {valid} {valid}", "Bearer {valid}, Bearer {valid}"),
+            "Basic eDp5, Bearer {valid}",
+        ):
+            headers = {"Authorization": header.format(valid=valid)}
+            response = api.request(method, f"/api/auth/{endpoint}", json=body, headers=headers)
+            assert_error(response, 401, "MissingTokenError")
+            assert response.headers["WWW-Authenticate"] == NO_TOKEN
+
+    @pytest.mark.parametrize("name", ["GET verify", "POST refresh", "DELETE logout"])
+    def test_missing_header_is_no_token(self, api, name):
+        method, endpoint = name.split()
+        response = api.request(method, f"/api/auth/{endpoint}")
+        assert_error(response, 401, "MissingTokenError")
+        assert response.headers["WWW-Authenticate"] == NO_TOKEN
+
+    def test_reset_without_any_token_names_the_field(self, api):
+        response = api.post("/api/auth/reset", json=NEW)
+        assert assert_error(response, 400, "SchemaValidationError").keys() == {"reset_token"}
+
+    def test_tokens_separated_by_a_comma_are_one_bad_token(self, api, tokens):
+        assert_rejected(api.verify(f"{tokens['access']},{tokens['access']}"))
+
+    def test_two_headers_are_no_token(self, api, tokens):
+        header = ("Authorization", f"Bearer {tokens['access']}")
+        response, body = raw_get(api.port, [("Host", "localhost"), header, header])
+        assert (response.status, body["status"], body["error"]) == (401, 401, "MissingTokenError")
+        assert response.headers["WWW-Authenticate"] == NO_TOKEN
+
+    @pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
+    def test_scheme_may_be_in_any_case(self, api, tokens, scheme):
+        headers = {"Authorization": f"{scheme} {tokens['access']}"}
+        assert api.get("/api/auth/verify", headers=headers).status_code == 200
+
+
+class TestKeyRotation:
+    def test_each_key_verifies_and_the_first_signs(self, make_app, http):
+        keys = (KEY, f"{OTHER_KEY},{KEY}", OTHER_KEY)
+        old, both, new = (make_app(JWT_SECRET_KEY=key) for key in keys)
+        http.app = old
+        http.sign_up()
+        before = http.log_in().json()
+        http.app = both
+        assert http.verify(before["token"]).status_code == 200
+        after = http.refresh(before["refresh_token"]).json()
+        assert http.verify(after["token"]).status_code == 200
+        http.app = new
+        assert http.verify(after["token"]).status_code == 200
+        assert_rejected(http.refresh(before["refresh_token"]))
+        http.app = old
+        assert_rejected(http.verify(after["token"]))
+
+    def test_token_verified_before_is_rejected_without_its_key(self, api, make_app, tokens):
+        assert api.verify(tokens["access"]).status_code == 200
+        api.app = make_app(JWT_SECRET_KEY=OTHER_KEY)
+        assert_rejected(api.verify(tokens["access"]))
+        api.app = make_app(JWT_SECRET_KEY=f"{OTHER_KEY},{KEY}")
+        assert api.verify(tokens["access"]).status_code == 200

@@ -1,0 +1,329 @@
+"""The shell commands of an operator: `flask --app app …`.
+
+The import of movies: test_movie_import.py. The upgrade of stored documents: test_upgrade.py.
+"""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from mongoengine.connection import get_db
+
+from config import load_settings
+from database import compatibility
+from database.documents import DOCUMENTS
+from database.models import ADMIN, Job, User
+from database.sent_mail import SentMail
+from services import user_service
+from services.mail_service import PASSWORD_CHANGED, RESET_PASSWORD, SEND_EMAIL
+from tests.support.client import ADA, EVE
+from tests.support.concurrency import run_simultaneously, wait_until
+from tests.support.processes import HOME, environment, free_port
+from tests.support.settings import PRODUCTION_SETTINGS
+from tests.support.smtp_server import token_in
+
+COMMANDS = {
+    "": {"user", "mail", "movies", "db", "secret"},
+    "user": {"create", "list", "promote", "demote", "delete"},
+    "mail": {"list", "retry", "purge"},
+    "movies": {"import"},
+    "db": {"check", "upgrade"},
+}
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def shell(app):
+    """Return a function that runs a command in this process; flask_process is a real one."""
+    runner = app.test_cli_runner()
+    return lambda *words, typed="": runner.invoke(args=words, input=typed)
+
+
+@pytest.fixture
+def flask_process(database, documents, tmp_path):
+    """Return a function that runs a command as an operator does, with DATA_DIR in tmp_path."""
+
+    def run(*words, typed="", **changed):
+        settings = {"MONGODB_URI": database, "DATA_DIR": tmp_path / "data", "BCRYPT_LOG_ROUNDS": 4}
+        return subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "app", *words],
+            cwd=HOME,
+            env=environment(**settings | changed) | {"FLASK_SKIP_DOTENV": "1"},
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            start_new_session=True,  # with no terminal, a prompt reads stdin
+        )
+
+    return run
+
+
+def output(ended):
+    """Return what a command that succeeded printed."""
+    status = ended.returncode if isinstance(ended, subprocess.CompletedProcess) else ended.exit_code
+    assert status == 0, ended.stderr
+    return ended.stdout.strip()
+
+
+def error_line(ended):
+    """Return the reason of a command that failed: one line on stderr, and nothing else."""
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    return re.fullmatch("Error: (.+)\n", ended.stderr)[1]
+
+
+def make_admin(app, email):
+    with app.app_context():
+        user_service.set_role(User.get_by_email(email), ADMIN)
+
+
+def is_admin(api, **account):
+    response = api.get("/api/users", token=api.log_in(**account).json()["token"])
+    return response.status_code == 200
+
+
+class TestHelp:
+    @pytest.mark.parametrize("group", COMMANDS, ids=lambda group: group or "flask")
+    def test_every_command_has_a_help_text(self, shell, group):
+        text = output(shell(*group.split(), "--help"))
+        commands = re.findall(r"^  (\w+) {2,}\S", text.partition("Commands:")[2], re.MULTILINE)
+        assert COMMANDS[group] <= set(commands)
+
+
+class TestDatabaseConnection:
+    """Commands open the database when they run."""
+
+    @pytest.mark.parametrize("words", ["--help", "user --help", "secret"])
+    def test_command_without_database_creates_nothing(self, flask_process, tmp_path, words):
+        output(flask_process(*words.split(), MONGODB_URI=None))
+        assert not (tmp_path / "data").exists()
+
+    def test_first_command_creates_the_database(self, flask_process, tmp_path):
+        assert output(flask_process("user", "list", MONGODB_URI=None)) == ""
+        assert {"database", "jwt_secret"} <= {path.name for path in (tmp_path / "data").iterdir()}
+
+    def test_flask_shell_has_the_database(self, flask_process):
+        User(email=ADA["email"], password="-").save()
+        code = "from database.models import User; print('emails:', *User.objects.scalar('email'))"
+        assert f"emails: {ADA['email']}" in output(flask_process("shell", typed=code))
+
+    def test_unreachable_database_is_reported_in_a_sentence(self, flask_process):
+        unreachable = f"127.0.0.1:{free_port()}"
+        settings = {"MONGODB_URI": f"mongodb://{unreachable}", "MONGODB_TIMEOUT": 1}
+        commands = [("db", "check"), ("user", "list")]
+        for ended in run_simultaneously(2, lambda i: flask_process(*commands[i], **settings)):
+            assert ended.returncode == 1
+            assert unreachable in ended.stdout + ended.stderr
+            assert "Traceback" not in ended.stderr
+            assert ended.stderr.splitlines()[-1].startswith("Error: ")
+
+    def test_missing_settings_are_reported(self, flask_process):
+        ended = flask_process("user", "list", APP_ENV="production", MONGODB_URI=None)
+        first, *lines = ended.stderr.splitlines()
+        assert (ended.returncode, first) == (1, "Error: These settings can't be used:")
+        required = sorted(PRODUCTION_SETTINGS.keys() - {"APP_ENV"})
+        assert lines == [f"  {name}: Is needed in production." for name in required]
+
+
+class TestUserCreate:
+    def test_created_user_can_log_in(self, api, shell):
+        options = ("--password", ADA["password"], "--name", "Ada L", "--admin")
+        printed = output(shell("user", "create", "ADA@example.com", *options))
+        user = User.objects.get()
+        assert printed == str(user.id)
+        assert (user.email, user.name, user.role) == (ADA["email"], "Ada L", ADMIN)
+        assert is_admin(api)
+
+    def test_password_is_prompted_for_and_not_shown(self, api, flask_process):
+        ended = flask_process("user", "create", ADA["email"], typed=f"{ADA['password']}\n" * 2)
+        assert output(ended).endswith(str(User.objects.get().id))
+        assert ADA["password"] not in ended.stdout + ended.stderr
+        assert not is_admin(api)
+
+    @pytest.mark.parametrize(
+        ("email", "password", "reason"),
+        [
+            (EVE["email"], "password1", r"This is a very common password\..*"),
+            ("nobody", ADA["password"], r"Not a valid email address\."),
+            ("ADA@example.com", ADA["password"], "User with given email address already exists"),
+        ],
+        ids=["weak", "no email", "existing"],
+    )
+    def test_rules_of_signup_apply(self, api, shell, email, password, reason):
+        api.sign_up()
+        ended = shell("user", "create", email, "--password", password)
+        assert re.fullmatch(reason, error_line(ended))
+        assert User.objects.count() == 1
+
+
+class TestUserList:
+    def test_all_users_are_listed(self, app, api, shell):
+        for email in (EVE["email"], ADA["email"]):
+            api.sign_up(email=email)
+        make_admin(app, ADA["email"])
+        lines = output(shell("user", "list")).splitlines()
+        listed = [("user", EVE["email"]), ("admin", ADA["email"])]
+        for line, (role, email) in zip(lines, listed, strict=True):
+            user_id = str(User.get_by_email(email).id)
+            assert re.fullmatch(rf"{user_id} +{role} +\d{{4}}-\d\d-\d\dT[\d:]+Z +{email}", line)
+
+
+class TestUserPromote:
+    def test_user_becomes_admin_and_sessions_are_revoked(self, api, ada, shell):
+        output(shell("user", "promote", ADA["email"]))
+        assert api.verify(ada["token"]).status_code == 401
+        assert is_admin(api)
+
+    def test_promoting_the_only_admin_changes_nothing(self, app, api, ada, shell):
+        make_admin(app, ADA["email"])
+        token = api.log_in().json()["token"]
+        output(shell("user", "promote", ADA["email"]))
+        assert api.get("/api/users", token=token).status_code == 200
+
+    def test_email_is_normalised(self, api, shell):
+        api.sign_up(email="ada@bücher.example")
+        output(shell("user", "promote", " ADA@Bücher.example"))
+        assert is_admin(api, email="ada@bücher.example")
+
+
+class TestUserDemote:
+    def test_admin_becomes_user_and_sessions_are_revoked(self, app, api, shell):
+        for account in (ADA, EVE):
+            api.sign_up(**account)
+            make_admin(app, account["email"])
+        token = api.log_in().json()["token"]
+        output(shell("user", "demote", ADA["email"]))
+        assert api.verify(token).status_code == 401
+        assert not is_admin(api)
+
+
+class TestUserDelete:
+    def test_confirmed_deletion_deletes_everything(self, api, ada, flask_process):
+        store_job(ADA["email"], Job.FAILED)
+        output(flask_process("user", "delete", "--yes", ADA["email"]))
+        assert api.verify(ada["token"]).status_code == api.log_in().status_code == 401
+        assert User.objects.count() == Job.objects(kind=SEND_EMAIL).count() == 0
+
+    def test_deletion_that_is_not_confirmed_changes_nothing(self, api, ada, shell):
+        store_job(ADA["email"], Job.FAILED)
+        assert shell("user", "delete", ADA["email"], typed="n\n").exit_code == 1
+        assert api.verify(ada["token"]).status_code == api.log_in().status_code == 200
+        assert User.objects.count() == Job.objects.count() == 1
+
+    def test_deletion_can_be_confirmed_at_the_prompt(self, api, ada, shell):
+        output(shell("user", "delete", ADA["email"], typed="y\n"))
+        assert User.objects.count() == 0
+
+
+class TestRefusedUserCommands:
+    @pytest.mark.parametrize("command", ["demote", "delete --yes"])
+    def test_last_admin_stays(self, app, api, ada, shell, command):
+        make_admin(app, ADA["email"])
+        token = api.log_in().json()["token"]
+        reason = error_line(shell("user", *command.split(), ADA["email"]))
+        assert reason == "The last admin can't be deleted or demoted"
+        assert api.get("/api/users", token=token).status_code == 200
+
+    @pytest.mark.parametrize("command", ["promote", "demote", "delete --yes"])
+    def test_unknown_email_is_refused(self, api, ada, shell, command):
+        reason = error_line(shell("user", *command.split(), EVE["email"]))
+        assert reason == "User with given email address doesn't exist"
+        assert api.verify(ada["token"]).status_code == 200
+
+
+def store_job(email, state, last_error=None, mail=RESET_PASSWORD, kind=SEND_EMAIL):
+    """Store a job that is not due for an hour."""
+    now = time.time()
+    times = {"created_at": now, "run_at": now + 3600}
+    arguments = {"mail": mail, "email": email} if kind == SEND_EMAIL else {"user_id": "0" * 24}
+    return Job(kind=kind, arguments=arguments, state=state, last_error=last_error, **times).save()
+
+
+class TestMailList:
+    def test_queued_and_failed_emails_are_listed(self, shell):
+        stored = [
+            ("a@b.example", Job.QUEUED, "", RESET_PASSWORD),
+            ("c@d.example", Job.QUEUED, "SMTP 451", PASSWORD_CHANGED),
+            ("e@f.example", Job.FAILED, "SMTP 550", RESET_PASSWORD),
+        ]
+        ids = [
+            str(store_job(email, state, error or None, mail).id)
+            for email, state, error, mail in stored
+        ]
+        store_job("", Job.QUEUED, kind="delete_movies")
+        lines = output(shell("mail", "list")).splitlines()
+        for line, job_id, (email, state, error, mail) in zip(lines, ids, stored, strict=True):
+            columns = rf"{job_id} +{state} +0 +\d{{4}}-\d\d-\d\dT[\d:]+Z +{mail} +{email} *{error}"
+            assert re.fullmatch(columns, line)
+
+
+class TestMailPurge:
+    def test_failed_emails_and_copies_of_sent_ones_are_deleted(self, shell):
+        queued = [store_job("a@b.example", Job.QUEUED, error) for error in (None, "SMTP 451")]
+        store_job("e@f.example", Job.FAILED, "SMTP 550")
+        SentMail(arguments={"mail": RESET_PASSWORD, "email": "a@b.example"}, created_at=0).save()
+        assert output(shell("mail", "purge")) == "2 deleted"
+        assert [job.id for job in Job.objects] == [job.id for job in queued]
+        assert SentMail.objects.count() == 0
+
+    def test_other_failed_jobs_stay(self, shell):
+        failed = store_job("", Job.FAILED, kind="delete_movies")
+        assert output(shell("mail", "purge")) == "0 deleted"
+        assert Job.objects.get().id == failed.id
+
+
+class TestMailRetry:
+    def test_failed_email_is_sent_after_a_retry(self, app, api, ada, mailbox, shell):
+        mailbox.reply = lambda recipient: "550 No such user"
+        api.forgot()
+        wait_until(lambda: Job.objects(state=Job.FAILED).first())
+        mailbox.reply = lambda recipient: "250 OK"
+        assert output(shell("mail", "retry")) == "1 queued again"
+        app.extensions["worker"].wake()
+        assert api.reset(token_in(mailbox.wait_for(1)[0])).status_code == 200
+
+    def test_retry_lasts_another_day(self, app, ada, mailbox, shell):
+        failed = store_job(ADA["email"], Job.FAILED, "SMTP 451")
+        failed.update(set__created_at=time.time() - DAY - 3600, set__attempts=300)
+        mailbox.reply = lambda recipient: "452 Full"
+        output(shell("mail", "retry"))
+        app.extensions["worker"].wake()
+        retried = wait_until(lambda: Job.objects(last_error="SMTP 452").first())
+        assert retried.state == Job.QUEUED
+
+    def test_other_failed_jobs_stay_failed(self, shell):
+        store_job("", Job.FAILED, kind="delete_movies")
+        assert output(shell("mail", "retry")) == "0 queued again"
+        assert Job.objects.get().state == Job.FAILED
+
+
+class TestSecret:
+    def test_each_secret_is_different_and_valid_in_production(self, shell):
+        secrets = [output(shell("secret")) for _ in range(2)]
+        assert secrets[0] != secrets[1]
+        for secret in secrets:
+            assert len(secret.encode()) >= 32
+            settings = load_settings(PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": secret})
+            assert settings["JWT_SECRET_KEYS"] == [secret]
+
+
+class TestDbCheck:
+    def test_compatible_database_passes_and_stays_as_it_was(self, flask_process):
+        before = set(get_db().list_collection_names())
+        assert output(flask_process("db", "check")) == "This database is compatible."
+        created = set(get_db().list_collection_names()) - before
+        # The collections of the product get their indexes.
+        assert created <= {document._get_collection_name() for document in DOCUMENTS}
+
+    def test_failed_check_is_printed(self, shell, monkeypatch):
+        def documents_sing(documents):
+            """Documents sing."""
+            return False
+
+        checks = (*compatibility.CHECKS, documents_sing)
+        monkeypatch.setattr(compatibility, "CHECKS", checks)
+        ended = shell("db", "check")
+        assert (ended.exit_code, ended.stdout) == (1, "Failed: Documents sing.\n")
+        assert ended.stderr == "Error: This database is incompatible.\n"

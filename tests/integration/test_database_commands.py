@@ -1,0 +1,107 @@
+"""How many commands each request sends to the database: docs/scaling.md calculates with it."""
+
+import itertools
+from collections import Counter
+
+import mongoengine
+import pytest
+from pymongo import monitoring
+
+from database.models import Job, User
+from tests.support.client import ADA
+from tests.support.tokens import reset_token
+
+NUMBERS = itertools.count()
+
+
+class CommandCounter(monitoring.CommandListener):
+    """Counts the commands that are sent to the database."""
+
+    def __init__(self):
+        self.counts = Counter()
+
+    def started(self, event):
+        self.counts[event.command_name] += 1
+
+    def succeeded(self, event):
+        pass
+
+    def failed(self, event):
+        pass
+
+
+@pytest.fixture
+def commands(database):
+    """Return a counter of the commands of the connection that is made next."""
+    mongoengine.disconnect()
+    counter = CommandCounter()
+    monitoring.register(counter)
+    yield counter
+    monitoring._LISTENERS.command_listeners.remove(counter)
+    mongoengine.disconnect()
+
+
+@pytest.fixture
+def requests(commands, app, api, ada, stopped_worker):
+    """Return a function for each request; the worker sends no commands meanwhile."""
+    pair, emails = dict(ada), [f"user-{next(NUMBERS)}@example.com" for _ in range(2)]
+
+    def refresh():
+        pair.update(api.refresh(pair["refresh_token"]).json())
+
+    def add_movie():
+        movie = {"name": f"Film {next(NUMBERS)}", "casts": ["Ada"], "genres": ["Drama"]}
+        api.post("/api/movies", token=pair["token"], json=movie)
+
+    def reset():
+        user = User.objects(email=ADA["email"]).only("password_version").get()
+        token = reset_token(app, user)
+        commands.counts.clear()
+        api.reset(token, f"staple horse {next(NUMBERS)} correct")
+
+    return {
+        "signup": lambda: api.sign_up(email=emails.pop()),
+        "login": api.log_in,
+        "verify": lambda: api.verify(pair["token"]),
+        "refresh": refresh,
+        "forgot": api.forgot,
+        "reset": reset,
+        "list movies": lambda: api.get("/api/movies?limit=20"),
+        "add a movie": add_movie,
+    }
+
+
+class TestRequest:
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("signup", {"insert": 1}),
+            ("login", {"find": 2, "update": 1}),
+            ("verify", {"find": 1}),
+            ("refresh", {"findAndModify": 1}),
+            ("forgot", {"insert": 1}),
+            ("reset", {"find": 1, "insert": 1, "update": 1}),
+            ("list movies", {"find": 1}),
+            ("add a movie", {"find": 2, "insert": 1}),
+        ],
+    )
+    def test_request_sends_the_commands_that_it_needs(self, commands, requests, name, expected):
+        requests[name]()  # the first one creates the indexes
+        commands.counts.clear()
+        requests[name]()
+        assert commands.counts == expected
+
+
+class TestEmail:
+    def test_email_takes_three_commands_and_a_batch_two_more(
+        self, commands, api, ada, stopped_worker, mailbox
+    ):
+        for _ in range(20):
+            api.forgot()
+        Job.objects.update(set__run_at=0.0)
+        commands.counts.clear()
+        with stopped_worker._app.app_context():
+            stopped_worker.run_due_jobs()
+        assert len(mailbox.mails) == 20
+        # The lease of the first is renewed once the connection is open; the last claim finds none.
+        assert commands.counts == {"findAndModify": 20 + 1, "find": 20, "update": 1, "delete": 20}

@@ -1,0 +1,237 @@
+"""The fixes in the launcher of the embedded database."""
+
+import pytest
+from bson import ObjectId
+from mongoengine import NotUniqueError
+from pymongo import MongoClient, ReturnDocument
+from pymongo.errors import DuplicateKeyError, OperationFailure
+
+from database.db import ensure_indexes
+from database.embedded.server import EmbeddedDatabase
+from database.models import User
+from tests.support.client import ADA
+from tests.support.concurrency import run_simultaneously
+
+pytestmark = pytest.mark.embedded
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory):
+    """Return a client of an embedded server, whichever database the other tests use."""
+    database = EmbeddedDatabase(tmp_path_factory.mktemp("launcher"))
+    with MongoClient(database.start()) as client:
+        yield client
+    database.stop()
+
+
+@pytest.fixture
+def collection(embedded):
+    """Return an empty collection."""
+    collection = embedded["launcher"]["documents"]
+    yield collection
+    collection.drop()
+
+
+def ids(cursor):
+    return [document["_id"] for document in cursor]
+
+
+class TestText:
+    """is_datetime_value."""
+
+    DATE, MAIL, LATER = "2012-05-05", "2012-05-05@example.com", "2012-05-05 later"
+
+    @pytest.fixture
+    def dates(self, collection):
+        texts = (self.DATE, self.MAIL, self.LATER)
+        collection.insert_many([{"_id": number, "text": text} for number, text in enumerate(texts)])
+        return collection
+
+    def test_text_like_a_date_equals_itself_only(self, dates):
+        assert ids(dates.find({"text": self.DATE})) == [0]
+        assert ids(dates.find({"text": self.MAIL})) == [1]
+        assert dates.find_one({"text": "2012-05-05T00:00:00"}) is None
+        assert dates.update_one({"text": self.LATER}, {"$set": {"n": 1}}).matched_count == 1
+        assert dates.delete_many({"text": self.MAIL}).deleted_count == 1
+
+    def test_text_like_a_date_is_ordered_as_text(self, dates):
+        assert ids(dates.find({"text": {"$gt": self.DATE}}).sort("text", 1)) == [2, 1]
+        assert ids(dates.find({"text": {"$in": [self.MAIL]}})) == [1]
+
+
+class TestErrors:
+    """raise_write_errors and handle_command."""
+
+    @pytest.fixture
+    def unique(self, collection):
+        collection.create_index("name", unique=True)
+        collection.insert_many([{"_id": 1, "name": "a"}, {"_id": 2, "name": "b"}])
+        return collection
+
+    @pytest.mark.parametrize(
+        "violate",
+        [
+            lambda unique: unique.insert_one({"name": "a"}),
+            lambda unique: unique.update_one({"_id": 2}, {"$set": {"name": "a"}}),
+            lambda unique: unique.update_many({"_id": 2}, {"$set": {"name": "a"}}),
+            lambda unique: unique.update_one({"name": "c"}, {"$set": {"name": "a"}}, upsert=True),
+            lambda unique: unique.replace_one({"_id": 2}, {"name": "a"}),
+            lambda unique: unique.find_one_and_update({"_id": 2}, {"$set": {"name": "a"}}),
+            lambda unique: unique.find_one_and_replace({"_id": 2}, {"name": "a"}),
+        ],
+        ids=["insert", "update", "update_many", "upsert", "replace", "find_update", "find_replace"],
+    )
+    def test_unique_violation_raises_and_changes_nothing(self, unique, violate):
+        with pytest.raises(DuplicateKeyError) as error:
+            violate(unique)
+        assert error.value.code == 11000
+        assert list(unique.find().sort("_id", 1)) == [
+            {"_id": 1, "name": "a"},
+            {"_id": 2, "name": "b"},
+        ]
+
+    def test_unique_index_on_duplicates_raises(self, collection):
+        collection.insert_many([{"name": "a"}, {"name": "a"}])
+        with pytest.raises(DuplicateKeyError):
+            collection.create_index("name", unique=True)
+
+    def test_find_one_and_update_raises_other_errors(self, collection):
+        collection.insert_one({"_id": 1, "name": "a"})
+        with pytest.raises(OperationFailure):
+            collection.find_one_and_update({"_id": 1}, {"$inc": {"name": 1}})
+        assert collection.find_one_and_update({"_id": 2}, {"$inc": {"n": 1}}) is None
+
+    def test_mongoengine_raises_not_unique_on_update(self, documents):
+        ensure_indexes(User)
+        User(**ADA).save(force_insert=True)
+        eve = User(email="eve@example.com", password="x").save(force_insert=True)
+        for change in (User.objects(id=eve.id).update_one, User.objects(id=eve.id).modify):
+            with pytest.raises(NotUniqueError):
+                change(set__email=ADA["email"])
+
+
+class TestUpdates:
+    """What the product relies on, without a fix."""
+
+    def test_operators_reach_into_nested_documents(self, collection):
+        collection.insert_one({"_id": 1, "a": {"1": {"n": 1}, "2": {}}})
+        changed = collection.find_one_and_update(
+            {"_id": 1, "a.1.n": 1},
+            {
+                "$inc": {"a.1.n": 1, "a.1.new": 2},
+                "$set": {"b.c": 0},
+                "$unset": {"a.2": 1, "x.y": 1},
+            },
+            return_document=ReturnDocument.AFTER,
+        )
+        assert changed == {"_id": 1, "a": {"1": {"n": 2, "new": 2}}, "b": {"c": 0}}
+        assert changed == collection.find_one()
+
+
+class TestQueries:
+    """needs_no_list_search and build_id_clause."""
+
+    @pytest.fixture(
+        params=[None, [("tags", 1)], [("tags", 1), ("name", 1)], [("name", 1), ("tags", 1)]],
+        ids=["no index", "tags", "tags, name", "name, tags"],
+    )
+    def tagged(self, collection, request):
+        if request.param:
+            collection.create_index(request.param)
+        collection.insert_many(
+            [
+                {"_id": 1, "name": "c", "tags": ["x", "y"]},
+                {"_id": 2, "name": "b", "tags": ["y"]},
+                {"_id": 3, "name": "a", "tags": "x"},
+                {"_id": 4, "name": "d"},
+            ]
+        )
+        return collection
+
+    def test_element_of_an_indexed_list_is_found(self, tagged):
+        assert ids(tagged.find({"tags": "x"}).sort("name", 1)) == [3, 1]
+        assert ids(tagged.find({"tags": "x", "name": {"$gt": "a"}}).sort("name", 1)) == [1]
+        assert tagged.count_documents({"tags": "x"}) == 2
+        assert tagged.update_many({"tags": "x"}, {"$set": {"n": 1}}).matched_count == 2
+        assert tagged.delete_many({"tags": "x", "name": "c"}).deleted_count == 1
+
+    def test_first_list_in_an_indexed_field_is_found(self, collection):
+        collection.create_index("tags")
+        collection.insert_one({"_id": 1, "tags": "x"})
+        assert ids(collection.find({"tags": "x"})) == [1]
+        collection.update_one({"_id": 1}, {"$set": {"tags": ["x", "y"]}})
+        assert ids(collection.find({"tags": "x"})) == [1]
+
+    def test_ids_are_compared(self, collection):
+        numbers = [ObjectId() for _ in range(5)]
+        collection.insert_many([{"_id": number} for number in numbers])
+        assert ids(collection.find({"_id": {"$gt": numbers[1]}}).sort("_id", 1)) == numbers[2:]
+        between = {"_id": {"$gte": numbers[1], "$lt": numbers[3]}}
+        assert ids(collection.find(between).sort("_id", -1)) == numbers[2:0:-1]
+
+
+class TestIndexes:
+    """index_information and drop_index."""
+
+    def test_indexes_have_their_names_and_are_dropped(self, collection):
+        collection.create_index("name", unique=True)
+        collection.create_index([("tags", 1), ("name", 1)])
+        collection.insert_one({"name": "a", "tags": ["x"]})
+        assert collection.find_one({"tags": "x"})  # makes the launcher's own index on lists
+        assert set(collection.index_information()) == {"_id_", "name_1", "tags_1_name_1"}
+        collection.drop_index([("tags", 1), ("name", 1)])
+        collection.drop_index("name_1")
+        assert set(collection.index_information()) == {"_id_"}
+        collection.insert_one({"name": "a"})
+
+    def test_dropping_an_unknown_index_raises(self, collection):
+        collection.insert_one({})
+        with pytest.raises(OperationFailure) as error:
+            collection.drop_index("none_1")
+        assert error.value.code == 27
+
+
+class TestClaims:
+    """A sorted find_one_and_update by an index: initialize_engine and needs_no_list_search."""
+
+    @pytest.fixture
+    def jobs(self, collection):
+        collection.create_index([("state", 1), ("run_at", 1)])
+        collection.insert_many(
+            [{"_id": number, "state": "queued", "run_at": 1000 - number} for number in range(1000)]
+        )
+        return collection
+
+    @staticmethod
+    def claim(jobs):
+        return jobs.find_one_and_update(
+            {"state": "queued", "run_at": {"$lte": 1000}},
+            {"$set": {"run_at": 2000.5}, "$inc": {"attempts": 1}},
+            sort=[("run_at", 1)],
+            return_document=ReturnDocument.AFTER,
+        )
+
+    def test_claims_take_the_first_by_order(self, jobs):
+        claimed = {"state": "queued", "run_at": 2000.5, "attempts": 1}
+        assert self.claim(jobs) == {"_id": 999, **claimed}
+        assert self.claim(jobs) == {"_id": 998, **claimed}
+
+    def test_8_threads_claim_each_job_once(self, jobs):
+        def claim_all(_):
+            return list(iter(lambda: (self.claim(jobs) or {}).get("_id"), None))
+
+        claimed = sum(run_simultaneously(8, claim_all), [])
+        assert sorted(claimed) == list(range(1000))
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            {"state": "queued", "run_at": {"$lte": 1000}},
+            {"_id": {"$gt": "a"}},
+        ],
+        ids=["claim", "id"],
+    )
+    def test_query_uses_an_index(self, jobs, query):
+        jobs.find_one(query)
+        plan = jobs.find(query).explain()
+        assert "SEARCH" in str(plan), plan

@@ -1,0 +1,59 @@
+"""The tour of the README, executed as it is written, and what the README must name."""
+
+import re
+import subprocess
+import sys
+
+from tests.support.processes import HOME, environment
+
+README = (HOME / "README.md").read_text()
+# What the tour prints, in this order.
+STEPS = [
+    '"id":"',
+    '"message":"Token is valid"',
+    "100 added, 0 skipped, 0 invalid",
+    '"genres":["Western"',
+    '{"id":"',
+    "a reset link is on its way",
+    "Hello Ada,",
+    '"message":"Password has been reset"',
+    '"error":"BadTokenError"',
+    '"refresh_token":"',
+]
+
+
+def test_tour_works_as_written(run, tmp_path):
+    defaults = dict.fromkeys(("MONGODB_URI", "BCRYPT_LOG_ROUNDS", "RATELIMIT_ENABLED"))
+    server = run(DATA_DIR=tmp_path / "data", **defaults)
+    tour = "\n".join(re.findall(r"^```sh\n((?!make).*?)^```", README, re.S | re.M))
+    for written, actual in {
+        "http://127.0.0.1:5000": server.url,
+        "data/email.log": f"{server.data_dir}/email.log",
+        ".venv/bin/flask": f"{sys.executable} -m flask",
+    }.items():
+        tour = tour.replace(written, actual)
+    output = subprocess.run(
+        ["bash", "-eu", "-c", tour],
+        cwd=HOME,
+        env=environment(DATA_DIR=server.data_dir),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    position = 0
+    for step in STEPS:
+        position = output.find(step, position)
+        assert position >= 0, (step, output)
+
+
+def test_every_route_is_named(make_app):
+    for rule in make_app(APP_ENV="development").url_map.iter_rules():
+        if not rule.endpoint.endswith("static"):
+            assert str(rule) in README
+
+
+def test_both_commands_are_on_the_first_screen():
+    first_screen = "\n".join(README.splitlines()[:24])
+    assert "make run" in first_screen
+    assert "make test" in first_screen

@@ -1,0 +1,245 @@
+"""The start of the server: what stops it, what it says, and what it creates."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+from mongoengine import disconnect
+
+import run as run_py
+from config import RENAMED_SETTINGS, SettingsSchema
+from database.embedded.development import development_key, prepare_development
+from tests.support.concurrency import run_simultaneously
+from tests.support.processes import HOME, environment, free_port
+from tests.support.settings import PRODUCTION_SETTINGS
+from tests.support.smtp_server import silent_server
+
+REQUIRED = sorted(PRODUCTION_SETTINGS.keys() - {"APP_ENV"})
+
+
+def run_program(name, **settings):
+    """Run a program at the top of the repository that ends by itself."""
+    command = [sys.executable, HOME / name]
+    env = environment(**settings)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30)
+
+
+@pytest.fixture
+def refused_start(monkeypatch, tmp_path):
+    """Return a function that runs run.py in this process and returns what ends it."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def start(**settings):
+        for name in (*SettingsSchema().fields, *RENAMED_SETTINGS):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in ({"DATA_DIR": tmp_path, "PORT": free_port()} | settings).items():
+            monkeypatch.setenv(name, str(value))
+        disconnect()  # mongoengine refuses another URI than that of an earlier test
+        with pytest.raises(SystemExit) as ended:
+            run_py.main()
+        return ended.value.code
+
+    yield start
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+class TestProduction:
+    def test_required_settings_are_enough_and_create_no_data_dir(self, run, smtp):
+        settings = PRODUCTION_SETTINGS | {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": smtp}
+        del settings["MONGODB_URI"]  # that of the tests
+        server = run(**settings)
+        assert server.post("/api/auth/forgot", email="ada@example.com").status_code == 200
+        assert not server.data_dir.exists()
+
+    def test_missing_settings_are_printed(self, refused_start):
+        lines = refused_start(APP_ENV="production").splitlines()
+        assert lines[1:] == [f"  {name}: Is needed in production." for name in REQUIRED]
+
+    def test_value_of_a_secret_is_never_printed(self):
+        secrets = {
+            "JWT_SECRET_KEY": "hush-key",
+            "MAIL_PASSWORD": "hush-mail",
+            "MONGODB_URI": "mongodb://ada:hush-db@db.example/",
+            "PUBLIC_URL": "ada:hush-url@example.com",
+            "PORT": "hush-port",
+        }
+        ended = run_program("run.py", **PRODUCTION_SETTINGS | secrets)
+        assert ended.returncode == 1
+        assert "JWT_SECRET_KEY: Needs at least 32 bytes" in ended.stderr
+        assert "hush" not in ended.stdout + ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+class TestUnusableSettings:
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"MONGODB_URI": "nonsense"},
+            {"MONGODB_URI": "http://db.example/"},
+            {"MONGODB_URI": "mongodb://localhost:99999999"},
+            {"MONGODB_URI": "mongodb://user-without-password@localhost"},
+            {"DATA_DIR": "/proc/nope"},
+            {"DATA_DIR": "/dev/null"},
+            {"RATELIMIT_STORAGE_URI": "redis://localhost:nonsense"},
+            {"RATELIMIT_STORAGE_URI": "redis://localhost?socket_timeout=nonsense"},
+        ],
+        ids=str,
+    )
+    def test_setting_is_printed(self, refused_start, given):
+        message = refused_start(**given)
+        assert message.startswith(f"These settings can't be used:\n  {next(iter(given))}: ")
+
+    def test_taken_port_is_printed_in_one_line(self, database, tmp_path):
+        with silent_server() as port:
+            ended = run_program("run.py", PORT=port, MONGODB_URI=database, DATA_DIR=tmp_path)
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(f"Can't listen on 127.0.0.1:{port}: ")
+        assert "Address already in use" in ended.stderr
+        assert len(ended.stderr.splitlines()) == 1
+
+    def test_unusable_host_is_printed(self, database, tmp_path):
+        settings = {"MONGODB_URI": database, "DATA_DIR": tmp_path}
+        hosts = ["999.1.1.1", "203.0.113.1"]  # no IP, and no IP of this machine
+
+        def start(index):
+            return run_program("run.py", HOST=hosts[index], PORT=free_port(), **settings)
+
+        for host, ended in zip(hosts, run_simultaneously(2, start), strict=True):
+            assert ended.returncode == 1
+            assert ended.stderr.startswith(f"Can't listen on {host}:")
+            assert "Traceback" not in ended.stderr
+
+
+class TestRenamedSettings:
+    @pytest.fixture
+    def warnings_of(self, make_app, caplog):
+        """Return a function that starts with settings and returns the warnings about names."""
+
+        def start(**settings):
+            make_app(**settings)
+            messages = [record.getMessage() for record in caplog.records]
+            return [message for message in messages if "is now called" in message]
+
+        return start
+
+    def test_each_old_name_is_logged_once(self, warnings_of):
+        assert warnings_of(**dict.fromkeys(RENAMED_SETTINGS, "7 per minute")) == [
+            f"The setting {old} is now called {new}" for old, new in RENAMED_SETTINGS.items()
+        ]
+
+    def test_old_name_is_logged_if_the_new_one_is_set_too(self, warnings_of):
+        old, new = next(iter(RENAMED_SETTINGS.items()))
+        assert len(warnings_of(**{old: "7 per minute", new: "8 per minute"})) == 1
+
+    def test_new_names_are_not_logged(self, warnings_of):
+        assert warnings_of(**dict.fromkeys(RENAMED_SETTINGS.values(), "7 per minute")) == []
+
+    def test_old_name_in_the_env_file_limits_requests(
+        self, tmp_path, monkeypatch, warnings_of, make_app, http
+    ):
+        env_file = tmp_path / "env"
+        old = {new: old for old, new in RENAMED_SETTINGS.items()}["RATELIMIT_LOGIN_PER_EMAIL"]
+        env_file.write_text(f"{old}=1 per minute")
+        monkeypatch.setenv("ENV_FILE_LOCATION", str(env_file))
+        assert len(warnings_of()) == 1
+        http.app = make_app(RATELIMIT_ENABLED=True)
+        assert [http.log_in().status_code for _ in range(2)] == [401, 429]
+
+
+class TestDevelopment:
+    def test_greeting_names_url_emails_database_and_limits(self, run, database):
+        server = run()
+        greeting = server.log.read_text()
+        assert f"Movie-bag is on {server.url}" in greeting
+        assert f"emails go to {server.data_dir}/email.log" in greeting
+        assert f"the database is {database}" in greeting
+        assert "limits are 10 times those of production: RATELIMIT_… in .env.example" in greeting
+
+    def test_server_starts_while_its_database_is_away(self, run):
+        with silent_server() as port:
+            server = run(MONGODB_URI=f"mongodb://127.0.0.1:{port}", MONGODB_TIMEOUT=1)
+            response = requests.get(f"{server.url}/api/movies", timeout=10)
+        assert response.status_code == 503
+        assert "Traceback" not in server.log.read_text()
+
+
+class TestAppPy:
+    def test_python_app_py_prints_what_to_type(self, tmp_path):
+        ended = run_program("app.py", DATA_DIR=tmp_path / "data")
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.stderr == "Type: python run.py (or make run)\n"
+        assert not (tmp_path / "data").exists()
+
+
+def development_settings(data_dir, key=None):
+    """Return the settings of a development whose database is configured."""
+    return {
+        "DATA_DIR": data_dir,
+        "JWT_SECRET_KEY": key,
+        "JWT_SECRET_KEYS": [key] if key else [],
+        "MONGODB_URI": "mongodb://db.example/movie-bag",
+    }
+
+
+def keys_of_threads(data_dir):
+    return run_simultaneously(8, lambda _: development_key(data_dir))
+
+
+def keys_of_processes(data_dir):
+    code = """
+import os, pathlib, sys
+from database.embedded.development import development_key
+reader, writer = os.pipe()
+for _ in range(8):
+    if os.fork() == 0:
+        os.read(reader, 1)
+        os.write(1, f"{development_key(pathlib.Path(sys.argv[1]))}\\n".encode())
+        os._exit(0)
+os.write(writer, b"12345678")
+while os.wait()[1] == 0: pass
+"""
+    command = [sys.executable, "-c", code, data_dir]
+    return subprocess.run(command, cwd=HOME, capture_output=True, text=True).stdout.split()
+
+
+class TestDevelopmentKey:
+    """Development generates its JWT_SECRET_KEY once, in DATA_DIR."""
+
+    def test_key_is_generated_once_and_kept_private(self, tmp_path):
+        first, second, other = (
+            development_settings(tmp_path / name) for name in ("data", "data", "other")
+        )
+        for config in (first, second, other):
+            prepare_development(config)
+        key = first["JWT_SECRET_KEY"]
+        assert len(key) >= 32
+        assert first["JWT_SECRET_KEYS"] == [key]
+        assert second["JWT_SECRET_KEY"] == key
+        assert other["JWT_SECRET_KEY"] != key
+        (kept,) = (tmp_path / "data").iterdir()
+        assert kept.read_text() == key
+        assert kept.stat().st_mode & 0o777 == 0o600
+        assert kept.parent.stat().st_mode & 0o777 == 0o700
+
+    @pytest.mark.parametrize("generate", [keys_of_threads, keys_of_processes])
+    def test_8_simultaneous_starts_generate_one_key(self, tmp_path, generate):
+        keys = generate(tmp_path)
+        assert len(keys) == 8
+        assert set(keys) == {path.read_text() for path in tmp_path.iterdir()}
+        assert len(set(keys)) == 1
+
+    def test_configured_key_is_used(self, tmp_path):
+        config = development_settings(tmp_path / "data", key="short")
+        prepare_development(config)
+        assert config["JWT_SECRET_KEYS"] == ["short"]
+        assert list((tmp_path / "data").iterdir()) == []
+
+    def test_tokens_stay_valid_after_a_restart(self, make_app, http):
+        http.app = make_app(APP_ENV="development", JWT_SECRET_KEY=None)
+        http.sign_up()
+        token = http.log_in().json()["token"]
+        http.app = make_app(APP_ENV="development", JWT_SECRET_KEY=None)
+        assert http.verify(token).status_code == 200

@@ -1,0 +1,149 @@
+"""The upgrade of documents that an earlier version stored."""
+
+import subprocess
+import sys
+
+import pytest
+from mongoengine.connection import get_db
+
+from app import create_app
+from config import SettingsError
+from database.migrations import MIGRATIONS, VERSIONS, stored_version, upgrade
+from database.models import Job, User
+from database.sent_mail import SentMail
+from services import movie_service
+from tests.support.client import ADA
+from tests.support.old_documents import (
+    MOVIES,
+    NOW,
+    old_mails,
+    remove_old_documents,
+    store_old_documents,
+)
+from tests.support.processes import HOME, environment
+from tests.support.tokens import decode_parts, sign
+
+
+@pytest.fixture
+def old(documents):
+    """Store documents of version 0; return the mails by description."""
+    mails = old_mails()
+    store_old_documents(get_db(), mails)
+    yield mails
+    remove_old_documents(get_db())
+
+
+def stored_documents():
+    """Return all that is stored, without the time of the upgrade."""
+    database = get_db()
+    return {
+        name: sorted(map(repr, database[name].find()))
+        for name in database.list_collection_names()
+        if name != VERSIONS
+    }
+
+
+class TestUpgrade:
+    def test_movies_are_ordered_by_name_and_searched(self, old):
+        upgrade()
+        assert [movie["name"] for movie in movie_service.list_page(10)[0]] == sorted(MOVIES)
+        assert [movie["name"] for movie in movie_service.list_page(10, q="SS")[0]] == [
+            "Ödipussi",
+            "ß",
+        ]
+        assert get_db()["movie"].find_one({"key": {"$exists": True}}) is None
+
+    def test_old_indexes_are_gone(self, old):
+        upgrade()
+        indexes = get_db()["movie"].index_information()
+        assert not [name for name in indexes if "key" in name]
+
+    def test_mails_become_jobs_with_their_ids(self, old):
+        upgrade()
+        jobs = {job.id: job for job in Job.objects}
+        assert jobs.keys() == {mail["_id"] for mail in old.values()} - {old["sent"]["_id"]}
+        reset = jobs[old["waiting reset"]["_id"]]
+        assert (reset.kind, reset.state, reset.run_at) == ("send_email", Job.QUEUED, NOW + 0.3)
+        assert reset.arguments == {"mail": "reset_password", "email": ADA["email"]}
+        notice = jobs[old["waiting notice"]["_id"]]
+        assert notice.arguments == {"mail": "password_changed", "email": ADA["email"]}
+        failed = jobs[old["failed"]["_id"]]
+        assert (failed.state, failed.attempts, failed.last_error) == (Job.FAILED, 1, "SMTP 550")
+        deletion = jobs[old["deletion"]["_id"]]
+        assert (deletion.kind, deletion.arguments) == ("delete_movies", {"user_id": "0" * 24})
+
+    def test_sent_mail_becomes_a_copy(self, old):
+        upgrade()
+        copy = SentMail.objects.get()
+        assert (copy.id, copy.text, copy.html) == (old["sent"]["_id"], "text", "<p>html</p>")
+        assert copy.arguments == {"mail": "reset_password", "email": ADA["email"]}
+        assert "mail" not in get_db().list_collection_names()
+
+    def test_it_happens_once(self, old):
+        assert stored_version() == 0
+        assert upgrade() == len(MIGRATIONS)
+        after = stored_documents()
+        assert upgrade() == 0
+        assert stored_documents() == after
+
+    def test_repeated_migration_changes_nothing(self, old):
+        upgrade()
+        after = stored_documents()
+        get_db()[VERSIONS].update_one({}, {"$set": {"version": 0}})
+        upgrade()
+        assert stored_documents() == after
+
+    def test_empty_database_is_current(self, documents):
+        get_db()[VERSIONS].drop()
+        assert stored_version() == len(MIGRATIONS)
+
+
+class TestStart:
+    def test_production_names_the_command(self, old, settings):
+        with pytest.raises(SettingsError, match="flask --app app db upgrade"):
+            create_app(settings)
+
+    def test_production_starts_after_the_upgrade(self, old, make_app):
+        upgrade()
+        make_app()
+
+    def test_development_upgrades_itself(self, old, make_app):
+        make_app(APP_ENV="development")
+        assert stored_version() == len(MIGRATIONS)
+
+    def test_away_database_does_not_stop_the_start(self, settings, caplog):
+        uri = "mongodb://127.0.0.1:9/movie-bag"
+        command = [sys.executable, "-c", "import app; app.create_app(); print('started')"]
+        variables = {**settings, "MONGODB_URI": uri, "MONGODB_TIMEOUT": 1}
+        ended = subprocess.run(
+            command, cwd=HOME, env=environment(**variables), capture_output=True, text=True
+        )
+        assert ended.stdout == "started\n", ended.stderr
+        assert "Can't read the version" in ended.stderr
+
+    def test_command_upgrades_where_production_refuses(self, old, settings):
+        command = [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"]
+        variables = environment(**settings)
+        ended = subprocess.run(command, cwd=HOME, env=variables, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        assert "Upgrading to version 2" in ended.stdout
+        again = subprocess.run(command, cwd=HOME, env=variables, capture_output=True, text=True)
+        assert again.stdout == "Nothing to upgrade.\n"
+
+
+class TestAfterwards:
+    def test_waiting_mails_are_sent_with_their_message_ids(self, old, documents, make_app, mailbox):
+        User(email=ADA["email"], password="-").save()
+        upgrade()
+        make_app().extensions["worker"].start()
+        ids = {message["Message-ID"] for message in mailbox.wait_for(2)}
+        waiting = (old["waiting reset"]["_id"], old["waiting notice"]["_id"])
+        assert ids == {f"<{mail_id}@movie-bag.com>" for mail_id in waiting}
+
+    @pytest.mark.parametrize("name", ["token", "refresh_token"])
+    def test_tokens_of_version_0_stay_valid(self, api, ada, name):
+        header, claims = decode_parts(ada[name])
+        token = sign(header, {**claims, "type": claims["scope"]})
+        assert token != ada[name] or claims["type"] == claims["scope"]
+        send = api.verify if name == "token" else api.refresh
+        assert send(token).status_code == 200

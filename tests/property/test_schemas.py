@@ -1,0 +1,109 @@
+"""Any input is refused with a reason per field, or loads to what is valid: nothing else happens."""
+
+import base64
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from marshmallow import Schema
+
+from database.models import User
+from resources.routes import API_ROUTES, DEVELOPMENT_ROUTES, PAGE_ROUTES
+from schemas import auth, movies, users
+from schemas.base import ResponseSchema, load
+from schemas.fields import NameCursor
+from services import password_service
+from services.errors import SchemaValidationError
+from tests.support.strategies import EMAILS, TEXT, requests_for
+from tests.support.validity import have_reasons, is_valid
+
+# Valid in every schema that declares the field.
+VALID = {
+    **dict.fromkeys(["password", "password_confirmation", "current_password"], "correct horse"),
+    **dict.fromkeys(["casts", "genres"], ["Drama"]),
+    **dict.fromkeys(["name", "genre", "q", "reset_token"], "Ada"),
+    **{"email": "ada@example.com", "role": "user", "limit": 5, "after": "QWRh"},
+}
+SCHEMAS = [
+    schema
+    for module in (auth, movies, users)
+    for schema in vars(module).values()
+    if isinstance(schema, type)
+    and issubclass(schema, Schema)
+    and not issubclass(schema, ResponseSchema)
+    and schema.__module__ == module.__name__
+]
+
+
+def request_value(field, value):
+    """Return the value of a request that loads to value."""
+    if isinstance(field, NameCursor):
+        return base64.urlsafe_b64encode(value.encode()).decode()
+    return value
+
+
+class TestRequestSchemas:
+    def test_all_schemas_of_requests_are_tested(self):
+        routes = {**API_ROUTES, **PAGE_ROUTES, **DEVELOPMENT_ROUTES}
+        operations = [
+            getattr(resource, method.lower()).operation
+            for resource in routes.values()
+            for method in resource.methods
+        ]
+        used = {schema for operation in operations for schema in (operation.body, operation.query)}
+        assert {schema for schema in used if schema and schema().fields} <= set(SCHEMAS)
+
+    @pytest.mark.parametrize("schema", SCHEMAS)
+    def test_request_is_refused_or_loads_to_valid_values(self, schema):
+        declared, accepted = schema().fields, []
+
+        @given(requests_for(schema))
+        @example({name: VALID[name] for name in declared})
+        @example({"after": []})
+        @example({"name": "\u00a8"})
+        @example({"name": "\ufdfa" * 100})
+        def check(request):
+            try:
+                loaded = load(schema(), request)
+            except SchemaValidationError as error:
+                assert have_reasons(error.errors)
+                return
+            invalid = {name for name in loaded if not is_valid(declared[name], loaded[name])}
+            assert invalid == set()
+            again = {name: request_value(declared[name], loaded[name]) for name in loaded}
+            assert load(schema(), again) == loaded
+            accepted.append(loaded)
+
+        check()
+        assert accepted
+
+
+class TestPasswords:
+    def test_password_is_refused_with_reasons_or_long_enough(self, app):
+        @given(TEXT, EMAILS, TEXT)
+        def check(password, email, name):
+            try:
+                password_service.validate_password(password, email, name)
+            except SchemaValidationError as error:
+                assert have_reasons(error.errors)
+            else:
+                assert 8 <= len(unicodedata.normalize("NFKC", password)) <= 128
+
+        with app.app_context():
+            check()
+
+    def test_password_equals_itself_alone_however_it_is_typed(self, app):
+        @given(
+            TEXT.filter(len),
+            st.sampled_from([str, str.swapcase, "{0}\0{0}".format, lambda text: text[:72]]),
+        )
+        def check(password, alter):
+            user = User(password=password_service.hash_password(password))
+            normal = unicodedata.normalize("NFKC", password)
+            for other in (alter(password), unicodedata.normalize("NFD", password)):
+                same = unicodedata.normalize("NFKC", other) == normal
+                assert password_service.verify_password(user, other) == same
+
+        with app.app_context():
+            check()

@@ -1,0 +1,132 @@
+"""Any environment stops the start with the name of the setting, or works."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from marshmallow import fields
+from mongoengine import disconnect
+
+from app import create_app
+from config import RENAMED_SETTINGS, SettingsError, SettingsSchema, load_settings
+from database.models import Job, User
+from database.startup import open_database
+from services import mail_service, token_service
+from services.mail_service import RESET_PASSWORD, SEND_EMAIL
+from services.token_service import LINKS, PWD_RESET
+from tests.support.settings import PRODUCTION_SETTINGS
+from tests.support.strategies import A_FEW
+
+SETTINGS = SettingsSchema().fields
+# The environment holds bytes of any kind except NUL.
+TEXT = st.binary().map(os.fsdecode).filter(lambda text: "\0" not in text) | st.text(
+    st.characters(exclude_characters="\0", codec="utf-8")
+)
+ALMOST_VALID = {
+    "APP_ENV": st.just("development"),
+    "MONGODB_URI": TEXT.map("mongodb://{}".format)
+    | st.from_regex(r"mongodb://[-\w:/@,.?=&%\[\]]+", fullmatch=True),
+    "JWT_SECRET_KEY": TEXT.map(lambda text: text.center(32, "k")),
+    "PUBLIC_URL": TEXT.map("https://a.example/{}".format)
+    | st.from_regex(r"http://[-\w:/@.?=&%]+", fullmatch=True),
+    "RESET_URL": TEXT.map("{}{{token}}".format)
+    | st.from_regex(r"[a-z]{2,5}:[^\n]*\{token\}", fullmatch=True),
+    "MAIL_DEFAULT_SENDER": st.emails() | st.builds("{} <{}>".format, TEXT, st.emails()),
+}
+
+
+def texts(name):
+    """Return texts that the environment may hold for a setting."""
+    if name == "DATA_DIR":  # in the folder of the test and nowhere else
+        return TEXT.map(lambda text: "data-" + text.replace("/", "-"))
+    others = st.integers().map(str) | st.sampled_from(["true", "off"])
+    return TEXT | ALMOST_VALID.get(name, others)
+
+
+@pytest.fixture
+def set_environment(monkeypatch, tmp_path):
+    """Return a function that sets the environment to these settings and no others."""
+    monkeypatch.chdir(tmp_path)
+
+    def set_environment(settings):
+        for name in (*SETTINGS, *RENAMED_SETTINGS):
+            monkeypatch.delenv(name, raising=False)
+        for name, text in ({"DATA_DIR": "data"} | settings).items():
+            monkeypatch.setenv(name, text)
+
+    return set_environment
+
+
+class TestLoadSettings:
+    @pytest.mark.parametrize("name", [*SETTINGS, *RENAMED_SETTINGS])
+    def test_setting_of_any_text_is_named_or_valid(self, set_environment, name):
+        current = RENAMED_SETTINGS.get(name, name)
+        field = SETTINGS[current]
+        kind = {fields.Integer: int, fields.Boolean: bool}.get(type(field))
+        others = [PRODUCTION_SETTINGS] if name == "APP_ENV" else [{}, PRODUCTION_SETTINGS]
+
+        @A_FEW
+        @given(texts(name), st.sampled_from(others))
+        def check(text, others):
+            set_environment(others | {name: text})
+            try:
+                found = load_settings()[current]
+            except SettingsError as error:
+                assert f"\n  {current}: " in error.message
+            else:
+                is_default = found == field.load_default
+                assert is_default or (type(found) is kind if kind else str(found).isprintable())
+
+        check()
+
+    def test_env_file_of_any_bytes_is_read_or_refused(self, set_environment, monkeypatch, tmp_path):
+        path = tmp_path / ".env"
+        monkeypatch.setenv("ENV_FILE_LOCATION", str(path))
+        values = st.binary() | TEXT.map(os.fsencode)
+        names = st.sampled_from(list(SETTINGS)).map(str.encode)
+        lines = st.builds(b"%s=%s".__mod__, st.tuples(names, values))
+
+        @given(values | st.lists(lines).map(b"\n".join))
+        def check(data):
+            set_environment({})
+            path.write_bytes(data)
+            try:
+                assert load_settings().keys() >= SETTINGS.keys()
+            except SettingsError as error:
+                assert len(error.message.splitlines()) > 1
+
+        check()
+
+
+class TestApp:
+    @pytest.mark.filterwarnings("ignore::UserWarning")  # pymongo's, of options that it ignores
+    @pytest.mark.parametrize("name", ["HOST", *ALMOST_VALID])
+    def test_accepted_setting_signs_tokens_and_composes_emails(
+        self, set_environment, monkeypatch, name
+    ):
+        user = User(id="0" * 24, email="ada@example.com")
+        arguments = {"mail": RESET_PASSWORD, "email": user.email}
+        job = Job(id="1" * 24, kind=SEND_EMAIL, arguments=arguments)
+        # Without the check of what is stored, which would wait for the database that a text names.
+        monkeypatch.setattr("app.open_current_database", open_database)
+
+        @A_FEW
+        @given(texts(name))
+        def check(text):
+            set_environment(PRODUCTION_SETTINGS | {name: text})
+            disconnect()
+            try:
+                app = create_app()
+            except SettingsError as error:
+                assert f"\n  {name}: " in error.message
+                return
+            with app.app_context():
+                message = mail_service.compose(job, user)
+                assert message.as_bytes() and not message.has_bad_headers()
+                app.config["RESET_URL"] = "{token}"
+                token = token_service.encode_link(LINKS[PWD_RESET], user)
+                assert token_service.decode(token, PWD_RESET)
+
+        check()
+        disconnect()

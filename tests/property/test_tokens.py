@@ -1,0 +1,141 @@
+"""Any text in place of a token is rejected in the one way, even if our own key has signed it."""
+
+import base64
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from services import token_service
+from services.errors import TokenError
+from services.token_service import ACCESS, PWD_RESET, REFRESH
+from tests.support.stored_user import read_stored_user, restore_user
+from tests.support.strategies import A_FEW, ANY_BYTES, JSON, json_bytes
+from tests.support.token_endpoints import (
+    EACH_ACCEPTED,
+    SCOPES,
+    TOKEN_ENDPOINTS,
+    assert_rejected,
+    send,
+    token_of_each_scope,
+)
+from tests.support.tokens import KEY, OTHER_KEY, decode_parts, encode_part, sign
+
+TYPES = {"sub": str, "exp": int, "sid": str, "gen": int, "auth_time": float, "pwv": int}
+SESSION_CLAIMS = {"sub", "exp", "sid", "gen", "auth_time"}
+CLAIMS_OF = {ACCESS: SESSION_CLAIMS, REFRESH: SESSION_CLAIMS, PWD_RESET: {"sub", "exp", "pwv"}}
+OTHER_CLAIMS = ("iss", "aud", "iat", "nbf", "jti", "type", "fresh", "csrf")
+OPERATORS = [{"$gt": -1}, {"$ne": None}, {"$exists": True}, {"$in": [0]}, {"$where": "1"}, [0]]
+PATHS = ["a.b", ".generation", "$where", "$", "", "\0", "..", "0" * 16, "0" * 24]
+INTEGERS = [-1, True, 2**31, 2**63, -(2**64), 10**300]
+FLOATS = [0.0, 1e308, float("inf"), float("nan")]
+ODD = JSON | st.sampled_from([*OPERATORS, *PATHS, *INTEGERS, *FLOATS, "9" * 9])
+ALGORITHMS = st.sampled_from(["none", "None", "HS256", "HS384", "HS512", "RS256", "ES256", ""])
+HEADER_NAMES = ("kid", "typ", "cty", "crit", "b64", "jwk", "jku", "x5u")
+HEADERS = st.fixed_dictionaries(
+    {}, optional={name: ODD for name in HEADER_NAMES} | {"alg": ALGORITHMS | ODD}
+)
+CLAIMS = st.fixed_dictionaries(
+    {},
+    optional={name: ODD for name in (*TYPES, *OTHER_CLAIMS)}
+    | {"scope": st.sampled_from(SCOPES) | ODD},
+)
+OMITTED = st.sets(st.sampled_from(["alg", "kid", "scope", *TYPES]), max_size=2)
+PARTS = ANY_BYTES | json_bytes(JSON)
+
+
+@pytest.fixture
+def valid(app, ada):
+    """Return a valid token of each scope, by scope."""
+    tokens = token_of_each_scope(app, ada)
+    with app.app_context():
+        yield tokens
+
+
+def decode(token):
+    """Return the claims of a token after a check of their types; None if it is rejected."""
+    decoded = None
+    for scope in SCOPES:
+        try:
+            decoded = token_service.decode(token, scope)
+        except TokenError:
+            continue
+        types = {name: type(claim) for name, claim in decoded.items()}
+        assert types == {name: TYPES[name] for name in CLAIMS_OF[scope]}
+    return decoded
+
+
+def changed(part, changes, omitted):
+    return {name: value for name, value in (part | changes).items() if name not in omitted}
+
+
+class TestDecode:
+    def test_any_text_is_rejected(self, valid):
+        @given(st.text() | st.lists(PARTS.map(encode_part), min_size=2, max_size=4).map(".".join))
+        def check(text):
+            assert decode(text) is None
+
+        check()
+
+    def test_token_with_a_changed_bit_is_rejected(self, valid):
+        @given(st.sampled_from(SCOPES), st.integers(0, 2), st.integers(0, 999), st.integers(1, 255))
+        def check(scope, part, position, bits):
+            parts = [bytearray(base64.urlsafe_b64decode(p + "==")) for p in valid[scope].split(".")]
+            parts[part][position % len(parts[part])] ^= bits
+            assert decode(".".join(encode_part(bytes(part)) for part in parts)) is None
+
+        check()
+
+    def test_only_our_key_and_algorithm_sign(self, valid):
+        keys = st.sampled_from([KEY, OTHER_KEY, ""])
+
+        @given(st.sampled_from(SCOPES), HEADERS, CLAIMS, OMITTED, keys)
+        def check(scope, header, claims, omitted, key):
+            valid_header, valid_claims = decode_parts(valid[scope])
+            header = changed(valid_header, header, omitted)
+            decoded = decode(sign(header, changed(valid_claims, claims, omitted), key))
+            assert decoded is None or (key == KEY and header["alg"] == "HS256")
+
+        check()
+
+
+def is_accepted(response):
+    """Return whether an endpoint accepts a token; otherwise assert how it rejects it."""
+    if response.status_code == 200:
+        return True
+    is_page = response.headers["Content-Type"].startswith("text/html")
+    assert_rejected(response, "" if is_page else response.json()["error"])
+    return False
+
+
+class TestEndpoints:
+    @EACH_ACCEPTED
+    def test_forged_claims_are_rejected_and_change_nothing(
+        self, api, stopped_worker, valid, endpoint, scope
+    ):
+        stored = read_stored_user()
+        header, real = decode_parts(valid[scope])
+
+        @A_FEW
+        @given(CLAIMS, OMITTED)
+        @example({"gen": {"$gt": -1}}, set())
+        @example({"gen": {"$exists": True}}, set())
+        @example({"gen": 2**63}, set())
+        @example({"sid": "\0"}, set())
+        @example({"sid": {}}, set())
+        @example({"sid": f"{real.get('sid')}.rotated.g0"}, set())
+        @example({"exp": "99999999999"}, set())
+        @example({"auth_time": "yesterday"}, set())
+        @example({"auth_time": float("nan")}, set())
+        @example({"pwv": 2**63}, set())
+        def check(claims, omitted):
+            signed = changed(real, claims, omitted)
+            unchanged = {name for name in signed if signed[name] == real.get(name)}
+            if is_accepted(send(api, endpoint, sign(header, signed))):
+                assert unchanged >= real.keys() & {"sub", "sid", "gen", "pwv"}
+                assert signed["scope"] in TOKEN_ENDPOINTS[endpoint].scopes
+            elif not (endpoint == "refresh" and unchanged >= {"sub", "sid"}):  # that is reuse
+                assert read_stored_user() == stored
+            restore_user(stored)
+
+        check()

@@ -1,0 +1,262 @@
+"""A process killed by `kill -9` at any step: the next one finds everything consistent."""
+
+import itertools
+import time
+
+import pytest
+
+from database.documents import DOCUMENTS
+from database.models import ADMIN, Job, Movie, User
+from jobs.queue import LEASE_SECONDS
+from services import auth_service, movie_service, session_service
+from services.mail_service import RESET_PASSWORD, SEND_EMAIL
+from tests.support.client import ADA, NEW_PASSWORD
+from tests.support.concurrency import wait_until
+from tests.support.crashing_server import CrashingServers
+from tests.support.emails import queue_emails, recipients, user_emails
+from tests.support.smtp_server import Mailbox, smtp_server
+from tests.support.tokens import reset_token
+
+EMAIL, PASSWORD = ADA["email"], ADA["password"]
+NOTICE = "Your Movie-bag password was changed"
+AFTER_LEASE = LEASE_SECONDS + 15
+
+
+class Scenario:
+    """A request, what is stored before it, and what must be true after it or a part of it."""
+
+    fewest_steps: int
+
+    def __init__(self, app, mailbox):
+        """Store what there is before the request, by the product's own services."""
+        self.mailbox = mailbox
+        self.user = auth_service.sign_up(**ADA)
+        self.pair = session_service.create(self.user, "")
+
+    def request(self, server):
+        """Send the request; return whether the server crashed."""
+        raise NotImplementedError
+
+    def check(self, server):
+        """Check everything as clients do, at a server that was started after the crash."""
+        raise NotImplementedError
+
+    def logs_in(self, server, password):
+        response = server.request("POST", "/api/auth/login", email=EMAIL, password=password)
+        return response.status_code == 200
+
+    def is_active(self, server, pair):
+        return server.request("GET", "/api/auth/verify", pair["token"]).status_code == 200
+
+
+class SignUp(Scenario):
+    """The account is complete, or does not exist."""
+
+    fewest_steps = 3
+
+    def __init__(self, app, mailbox):
+        User.drop_collection()  # its indexes too: the request creates them
+
+    def request(self, server):
+        return server.crashes_on("POST", "/api/auth/signup", **ADA)
+
+    def check(self, server):
+        exists = User.objects.count()
+        again = server.request("POST", "/api/auth/signup", **ADA)
+        assert again.status_code == (400 if exists else 200)
+        assert self.logs_in(server, PASSWORD)
+        assert User.objects.count() == 1
+
+
+class Refresh(Scenario):
+    """The previous refresh token still leads to a valid pair."""
+
+    fewest_steps = 1
+
+    def request(self, server):
+        return server.crashes_on("POST", "/api/auth/refresh", self.pair["refresh_token"])
+
+    def check(self, server):
+        response = server.request("POST", "/api/auth/refresh", self.pair["refresh_token"])
+        assert response.status_code == 200
+        assert self.is_active(server, response.json())
+        assert len(User.objects.get().sessions) == 1
+
+
+class SetsPassword(Scenario):
+    """All of it happened and the owner is notified, or nothing did and it can be repeated."""
+
+    def check(self, server):
+        done = User.objects.get().password_version == 1
+        self.check_sessions(server, done)
+        assert self.logs_in(server, NEW_PASSWORD) == done
+        assert self.logs_in(server, PASSWORD) != done
+        wait_until(lambda: Job.objects.first() is None)
+        assert NOTICE in [mail["Subject"] for mail in self.mailbox.to(EMAIL)] or not done
+        if not done:
+            assert not self.request(server)
+            assert self.logs_in(server, NEW_PASSWORD)
+
+    def check_sessions(self, server, done):
+        raise NotImplementedError
+
+
+class ResetPassword(SetsPassword):
+    """The link stays valid until it has set the password."""
+
+    fewest_steps = 3
+
+    def __init__(self, app, mailbox):
+        super().__init__(app, mailbox)
+        self.fields = {"reset_token": reset_token(app, self.user), "password": NEW_PASSWORD}
+
+    def request(self, server):
+        return server.crashes_on("POST", "/api/auth/reset", **self.fields)
+
+    def check_sessions(self, server, done):
+        assert self.is_active(server, self.pair) != done
+        if done:
+            response = server.request("POST", "/api/auth/reset", **self.fields)
+            assert response.json()["error"] == "UsedTokenError"
+
+
+class ChangePassword(SetsPassword):
+    """The session of the request stays active in any case."""
+
+    fewest_steps = 4
+
+    def __init__(self, app, mailbox):
+        super().__init__(app, mailbox)
+        self.other = session_service.create(self.user, "")
+
+    def request(self, server):
+        fields = {"current_password": PASSWORD, "password": NEW_PASSWORD}
+        return server.crashes_on("PUT", "/api/auth/password", self.pair["token"], **fields)
+
+    def check_sessions(self, server, done):
+        assert self.is_active(server, self.pair)
+        assert self.is_active(server, self.other) != done
+
+
+class DeleteUser(Scenario):
+    """The account is complete, or deleted with everything that belongs to it."""
+
+    fewest_steps = 6
+
+    def __init__(self, app, mailbox):
+        super().__init__(app, mailbox)
+        for name in ("One", "Two"):
+            movie_service.add(self.user, name, ["Ada"], ["Drama"])
+        arguments = {"mail": RESET_PASSWORD, "email": EMAIL}
+        job = {"kind": SEND_EMAIL, "arguments": arguments}
+        job |= {"created_at": time.time(), "run_at": time.time()}
+        Job(**job).save()
+        Job(**job, state=Job.FAILED).save()
+
+    def request(self, server):
+        fields = {"current_password": PASSWORD}
+        return server.crashes_on("DELETE", "/api/users/me", self.pair["token"], **fields)
+
+    def check(self, server):
+        if User.objects(id=self.user.id).first():
+            assert self.logs_in(server, PASSWORD)
+            wait_until(lambda: Job.objects(state=Job.QUEUED).first() is None)
+            assert Movie.objects(added_by=str(self.user.id)).count() == 2
+            self.pair = server.request("POST", "/api/auth/login", **ADA).json()
+            assert not self.request(server)
+        server.request("GET", "/")  # the first request starts the worker
+        wait_until(lambda: Job.objects.first() is None and Movie.objects.first() is None)
+        assert not self.logs_in(server, PASSWORD)
+        assert server.request("POST", "/api/auth/signup", **ADA).status_code == 200
+
+
+class DeleteAdmin(DeleteUser):
+    """One of two admins."""
+
+    fewest_steps = 10
+
+    def __init__(self, app, mailbox):
+        super().__init__(app, mailbox)
+        auth_service.sign_up("eve@example.com", PASSWORD, role=ADMIN)
+        User.objects(id=self.user.id).update(set__role=ADMIN)
+
+
+@pytest.fixture(scope="module")
+def mailbox():
+    return Mailbox()
+
+
+@pytest.fixture(scope="module")
+def smtp(mailbox):
+    with smtp_server(mailbox) as port:
+        yield port
+
+
+@pytest.fixture
+def servers(settings):
+    servers = CrashingServers(**settings)
+    yield servers
+    servers.kill()
+
+
+class TestRequests:
+    """A server that is killed during a request."""
+
+    @pytest.mark.parametrize(
+        "scenario",
+        [
+            SignUp,
+            Refresh,
+            ResetPassword,
+            ChangePassword,
+            DeleteUser,
+            pytest.param(DeleteAdmin, marks=pytest.mark.slow),
+        ],
+    )
+    def test_crash_at_any_command_leaves_all_consistent(self, servers, app, mailbox, scenario):
+        for step in itertools.count(1):
+            crashed = self._crash(servers, app, mailbox, scenario, step)
+            for document in DOCUMENTS:
+                document.objects.delete()
+            mailbox.mails.clear()
+            if not crashed:
+                break
+        assert step > scenario.fewest_steps
+
+    @staticmethod
+    def _crash(servers, app, mailbox, scenario, step):
+        """Let a server crash at a step and check the next one; return whether it crashed."""
+        with app.app_context():
+            prepared = scenario(app, mailbox)
+        crashing = servers.start(step)
+        crashed = prepared.request(crashing)
+        crashing.kill()
+        Job.objects.update(dec__created_at=AFTER_LEASE, dec__run_at=AFTER_LEASE)
+        after = servers.start()
+        try:
+            prepared.check(after)
+        except AssertionError as error:
+            raise AssertionError(f"killed after command {step}") from error
+        after.kill()
+        return crashed
+
+
+class TestSendingEmail:
+    """A process that is killed while it sends emails."""
+
+    def test_all_emails_arrive_one_at_most_twice(
+        self, run, make_app, smtp, mailbox, clock, monkeypatch
+    ):
+        monkeypatch.setattr(mailbox, "seconds_a_mail", 0.3)
+        queue_emails(user_emails(6))
+        server = run(MAIL_SERVER="127.0.0.1", MAIL_PORT=smtp)
+        mailbox.wait_for(2)
+        server.kill()
+        before = len(mailbox.mails)
+        clock.shift(LEASE_SECONDS + 60)
+        make_app().extensions["worker"].start()
+        wait_until(lambda: Job.objects(state=Job.QUEUED).first() is None)
+        assert before < 6
+        assert set(recipients(mailbox.mails)) == set(user_emails(6))
+        assert len(mailbox.mails) <= 7
+        assert len({mail["Message-ID"] for mail in mailbox.mails}) == 6

@@ -1,0 +1,251 @@
+"""The product under gunicorn, as in production."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+
+from database.models import ADMIN, USER, User
+from tests.support.client import ADA, EVE
+from tests.support.concurrency import wait_until
+from tests.support.emails import queue_emails, user_emails
+from tests.support.processes import HOME, environment, free_port
+from tests.support.prometheus import scrape
+from tests.support.settings import PRODUCTION_SETTINGS
+
+GUNICORN = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "4"]
+POST = "POST /api/auth/forgot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+CHUNKED = POST + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+BODY = b'{"email": "ada@example.com"}'
+LISTENING = "0A"  # in /proc/net/tcp
+NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads /proc")
+
+
+@pytest.fixture(scope="class")
+def gunicorn(database, tmp_path_factory):
+    """Return a function that serves with these options and returns port and process.
+
+    A server ends with its class, because it would send the emails of other tests.
+    """
+    processes = []
+
+    def serve(*options, **settings):
+        port = free_port()
+        settings |= {"MONGODB_URI": database, "DATA_DIR": tmp_path_factory.mktemp("data")}
+        settings |= {"RATELIMIT_ENABLED": False}
+        process = subprocess.Popen(
+            [*GUNICORN, *options],
+            cwd=HOME,
+            env=environment(PORT=port, **settings),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        for line in process.stderr:
+            if "Booting worker" in line:
+                return port, process
+        raise AssertionError("gunicorn did not start")
+
+    yield serve
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="class")
+def port(gunicorn):
+    """Return the port of a server that all tests of a class may use."""
+    return gunicorn()[0]
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def status_of(port, request):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+class TestStart:
+    """What prevents the start."""
+
+    def test_unusable_settings_are_named_without_traceback(self, tmp_path):
+        ended = subprocess.run(
+            GUNICORN,
+            cwd=HOME,
+            env=environment(APP_ENV="production", DATA_DIR=tmp_path / "data"),
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert ended.returncode != 0
+        assert "Traceback" not in ended.stderr
+        assert "  PUBLIC_URL: Is needed in production." in ended.stderr
+
+    def test_metrics_port_in_use_prevents_the_start(self, gunicorn):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            _, process = gunicorn(METRICS_PORT=listener.getsockname()[1])
+            log = process.communicate(timeout=30)[1]
+        assert process.returncode != 0
+        assert "METRICS_PORT: [Errno 98] Address already in use" in log
+
+
+class TestRequests:
+    """Where requests are accepted, and how they are read."""
+
+    def test_it_listens_on_host_alone(self, port):
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.2", port)) != 0
+
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [
+            (chunk(BODY) + b"0\r\n\r\n", 200),
+            (chunk(BODY.ljust(65536)) + b"0\r\n\r\n", 200),
+            (chunk(BODY.ljust(65537)) + b"0\r\n\r\n", 413),
+            (chunk(BODY.ljust(65536)) + chunk(b"x" * 300_000) + b"0\r\n\r\n", 413),
+            (b"ZZ\r\n", 400),
+            (b"-1\r\n", 400),
+            (chunk(BODY)[:-2] + b"xx0\r\n\r\n", 400),
+        ],
+        ids=["whole", "64 KiB", "64 KiB and 1", "far more", "no number", "negative", "unended"],
+    )
+    def test_chunked_body_is_read_completely_or_refused(self, documents, port, body, status):
+        assert status_of(port, CHUNKED.encode() + body) == status
+
+    def test_token_is_checked_after_a_slow_body(self, documents, port):
+        url = f"http://127.0.0.1:{port}/api"
+        requests.post(f"{url}/auth/signup", json=ADA, timeout=20)
+        User.objects.update(set__role=ADMIN)
+        token = requests.post(f"{url}/auth/login", json=ADA, timeout=20).json()["token"]
+        body = json.dumps(EVE).encode()
+        head = f"POST /api/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(head.encode() + body[:5])
+            # The response to another request shows that the first is being read.
+            headers = {"Authorization": f"Bearer {token}"}
+            assert requests.get(f"{url}/users", headers=headers, timeout=20).ok
+            User.objects.update(set__sessions={}, set__role=USER)
+            connection.sendall(body[5:])
+            assert connection.makefile("rb").readline().split()[1] == b"401"
+        assert User.objects(email=EVE["email"]).first() is None
+
+    def test_headers_do_not_change_path_or_scheme(self, documents, port):
+        headers = {"SCRIPT_NAME": "/foo", "X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}
+        url = f"http://127.0.0.1:{port}/api/movies"
+        assert requests.get(url, headers=headers, timeout=20).status_code == 200
+
+
+class TestWorkers:
+    """What the workers share, and what each has of its own."""
+
+    @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
+    def test_each_worker_sends_emails(self, documents, gunicorn, mailbox, smtp, options):
+        (email,) = user_emails(1)
+        queue_emails([email])
+        port, process = gunicorn(*options, MAIL_SERVER="127.0.0.1", MAIL_PORT=smtp)
+        mailbox.wait_for(1)  # what was queued before is sent before the first request
+        url = f"http://127.0.0.1:{port}/api/auth/forgot"
+        for _ in range(8):
+            assert requests.post(url, json={"email": email}, timeout=10).ok
+        mailbox.wait_for(9)
+        process.terminate()
+        log = process.communicate(timeout=30)[1]
+        assert process.returncode == 0
+        assert "Traceback" not in log
+        assert "Warning" not in log
+
+    def test_metrics_are_those_of_all_workers_ever(self, documents, gunicorn, tmp_path):
+        metrics_port, sent = free_port(), 0
+        port, process = gunicorn(METRICS_PORT=metrics_port, TMPDIR=tmp_path)
+
+        def counting_workers():
+            return {int(path.stem.split("_")[1]) for path in tmp_path.glob("*/counter_*.db")}
+
+        def send():
+            nonlocal sent
+            requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10)
+            sent += 1
+            return len(counting_workers())
+
+        def check_when_so_many_have_counted(workers):
+            wait_until(lambda: send() == workers)
+            name = "movie_bag_http_requests_total"
+            labels = {"method": "GET", "route": "/healthz", "status": "200"}
+            assert [scrape(metrics_port)(name, **labels) for _ in range(8)] == [sent] * 8
+
+        check_when_so_many_have_counted(2)
+        first, second = counting_workers()
+        os.kill(first, signal.SIGKILL)
+        check_when_so_many_have_counted(3)
+        os.kill(second, signal.SIGTERM)
+        check_when_so_many_have_counted(4)
+        assert scrape(metrics_port)("movie_bag_oldest_queued_email_seconds") == 0
+        process.terminate()
+        process.communicate(timeout=30)
+        assert list(tmp_path.glob("movie-bag-*")) == []
+
+    @NEEDS_PROC
+    def test_kept_connections_are_shared_by_the_workers(self, gunicorn):
+        port, process = gunicorn()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        workers = wait_until(lambda: len(pids := children.read_text().split()) == 2 and pids)
+        # Each has the thread of its job worker shortly before it accepts connections.
+        wait_until(lambda: all(len(os.listdir(f"/proc/{pid}/task")) > 1 for pid in workers))
+        # Which worker gets the first few is a matter of chance.
+        assert sum(least_share(port, workers) >= 3 for _ in range(20)) >= 14
+
+
+def least_share(port, workers):
+    """Connect 8 clients; return how many of them the worker with fewer clients has."""
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(8)]
+    for client in clients:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert all(client.recv(4096).startswith(b"HTTP/1.1 200") for client in clients)
+    counts = [count_connections(pid, port) for pid in workers]
+    assert sum(counts) == 8
+    for client in clients:
+        client.close()
+    wait_until(lambda: not any(count_connections(pid, port) for pid in workers))
+    return min(counts)
+
+
+def count_connections(pid, port):
+    """Return how many connections to a port of 127.0.0.1 a process has."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    local = f"0100007F:{port:04X}"
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1] == local and row[3] != LISTENING}
+    count = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            count += os.readlink(descriptor) in sockets
+    return count
+
+
+class TestLog:
+    """The lines of gunicorn itself."""
+
+    def test_lines_are_json_in_production_and_have_no_path(self, documents, gunicorn, tmp_path):
+        access_log = tmp_path / "access.log"
+        names = ("APP_ENV", "JWT_SECRET_KEY", "PUBLIC_URL")
+        settings = {name: PRODUCTION_SETTINGS[name] for name in names}
+        settings |= {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": free_port()}
+        port, process = gunicorn("--access-logfile", access_log, **settings)
+        assert status_of(port, b"GET /reset/eyJsecret HTTP/9.9\r\n\r\n") == 400
+        response = requests.get(f"http://127.0.0.1:{port}/reset/eyJsecret", timeout=10)
+        process.terminate()
+        lines = [json.loads(line) for line in process.communicate(timeout=30)[1].splitlines()]
+        assert "Invalid request from ip=127.0.0.1" in [line["message"] for line in lines]
+        assert "/reset/<token>" in [line.get("route") for line in lines]
+        assert response.headers["Server"] == "gunicorn"
+        assert "eyJ" not in json.dumps(lines) + access_log.read_text()

@@ -1,0 +1,239 @@
+"""Faults of the mail server: which emails wait, which fail, and what the log says about them."""
+
+import base64
+import time
+
+import pytest
+
+from database.models import Job
+from jobs import backoff, worker
+from jobs.smtp import LOGIN_RETRY_SECONDS
+from tests.support.client import EVE
+from tests.support.concurrency import wait_until
+from tests.support.emails import queue_emails, recipients, user_emails
+from tests.support.processes import free_port
+from tests.support.smtp_server import Fault, smtp_server
+
+PASSWORD = "hush-hush"
+LOGIN = {"MAIL_USERNAME": "movie-bag", "MAIL_PASSWORD": PASSWORD}
+TLS, SSL = {"MAIL_USE_TLS": True}, {"MAIL_USE_SSL": True}
+NO_EXTENSIONS = "250 here"
+# The connection is lost; which of these errors the client sees depends on timing.
+LOST = ("SMTPServerDisconnected: ", "ConnectionResetError: ")
+LATE = "SMTPServerDisconnected: Connection unexpectedly closed: timed out"
+
+# The command, the reply to it, the settings, and the beginning of the stored error.
+SERVER_FAULTS = [
+    ("connect", "421 busy", {}, "SMTPConnectError: 421"),
+    ("connect", "554 go away", {}, "SMTPConnectError: 554"),
+    ("connect", "nonsense", {}, "SMTPConnectError: -1"),
+    ("connect", Fault.RESET, {}, LOST),
+    ("connect", Fault.SILENCE, {}, LATE),
+    ("connect", Fault.DRIP, {}, LATE),
+    ("EHLO", Fault.RESET, {}, LOST),
+    ("EHLO", Fault.DRIP, {}, LATE),
+    ("EHLO", NO_EXTENSIONS, TLS, "SMTPNotSupportedError: STARTTLS"),
+    ("STARTTLS", "454 not now", TLS, "SMTPResponseException: 454"),
+    ("STARTTLS", ["220 go on", Fault.NO_TLS], TLS, "SSLError: "),
+    ("connect", "220 ready", SSL, "SSLError: "),
+    ("EHLO", NO_EXTENSIONS, LOGIN, "LoginError: SMTPNotSupportedError"),
+    ("AUTH", "535 wrong", LOGIN, "LoginError: 535"),
+    ("AUTH", "454 not now", LOGIN, "LoginError: 454"),
+    ("AUTH", "334 !", LOGIN, "LoginError: "),
+    ("AUTH", Fault.RESET, LOGIN, "LoginError: "),
+    ("AUTH", ["535 wrong", Fault.RESET], LOGIN, "LoginError: "),
+    ("MAIL", "421 closing", {}, "SMTPSenderRefused: 421"),
+    ("MAIL", "451 not now", {}, "SMTPSenderRefused: 451"),
+    ("MAIL", "550 not you", {}, "SMTPSenderRefused: 550"),
+    ("MAIL", Fault.RESET, {}, LOST),
+    ("MAIL", Fault.PAUSE, {}, LATE),
+    ("RCPT", "421 closing", {}, "SMTPRecipientsRefused: 421"),
+    ("RCPT", Fault.RESET, {}, LOST),
+    ("RCPT", Fault.DRIP, {}, LATE),
+    ("DATA", "421 closing", {}, "SMTPDataError: 421"),
+    ("DATA", Fault.RESET, {}, LOST),
+    (".", "421 closing", {}, "SMTPDataError: 421"),
+    (".", Fault.RESET, {}, LOST),
+    (".", Fault.SILENCE, {}, LATE),
+    (".", Fault.DRIP, {}, LATE),
+]
+EMAIL_FAULTS = [
+    ("RCPT", "450 mailbox busy", Job.QUEUED),
+    ("RCPT", "550 no such user", Job.FAILED),
+    ("DATA", "451 not now", Job.QUEUED),
+    ("DATA", "554 no", Job.FAILED),
+    (".", "452 full", Job.QUEUED),
+    (".", "nonsense", Job.QUEUED),
+    (".", "552 too much", Job.FAILED),
+    (".", "554 spam", Job.FAILED),
+]
+
+
+def _name(reply):
+    """Return a reply as it appears in the name of a test."""
+    steps = reply if isinstance(reply, list) else [reply]
+    return ", ".join(step.name if isinstance(step, Fault) else step for step in steps)
+
+
+@pytest.fixture
+def mailbox(mailbox):
+    """Repeat secrets in every reply, as some servers do."""
+    mailbox.reply_suffix = " ".join([PASSWORD, *user_emails(3)])
+    return mailbox
+
+
+@pytest.fixture
+def start(make_app):
+    """Return a function that starts a worker with these settings."""
+
+    def start_worker(**options):
+        app = make_app(**{"MAIL_TIMEOUT": 1, **options})
+        app.extensions["worker"].start()
+        return app.extensions["worker"]
+
+    return start_worker
+
+
+@pytest.fixture
+def short_delays(monkeypatch):
+    """Look for jobs without a pause, and retry soon."""
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "SEND_DELAY", 0.01)
+    monkeypatch.setattr(backoff, "FIRST_DELAY_SECONDS", 0.05)
+
+
+def job_records(caplog):
+    return [record for record in caplog.records if record.getMessage().startswith("Job ")]
+
+
+def job_line(caplog):
+    """Return the only line about jobs, as soon as it is written."""
+    (record,) = wait_until(lambda: job_records(caplog))
+    return record.getMessage()
+
+
+def failed_attempt(seconds=10):
+    """Return the first job with an error, as soon as there is one."""
+    return wait_until(lambda: Job.objects(last_error__exists=True).first(), seconds)
+
+
+def assert_no_secrets(text):
+    for secret in (PASSWORD, base64.b64encode(PASSWORD.encode()).decode()[:8], *user_emails(3)):
+        assert secret not in text
+
+
+class TestServerFaults:
+    """Every email waits until the server works again."""
+
+    @pytest.mark.parametrize(
+        ("command", "reply", "options", "error"),
+        SERVER_FAULTS,
+        ids=[f"{command} {_name(reply)}" for command, reply, *_ in SERVER_FAULTS],
+    )
+    def test_fault_delays_all_and_loses_and_doubles_none(
+        self, start, mailbox, caplog, command, reply, options, error
+    ):
+        queue_emails(user_emails(3))
+        mailbox.replies[command] = reply
+        paused = start(**options)
+        tried = failed_attempt(seconds=5)
+        assert tried.last_error.startswith(error)
+        assert sorted(job.attempts for job in Job.objects(state=Job.QUEUED)) == [0, 0, 1]
+        line = job_line(caplog)
+        expected = f"Job {tried.id} (send_email): {tried.last_error}; next attempt in "
+        assert line.startswith(expected)
+        assert_no_secrets(line + tried.last_error)
+        assert "Traceback" not in caplog.text
+        assert mailbox.mails == []
+        paused.stop()
+        mailbox.accept_everything()
+        Job.objects.update(set__run_at=0)  # as if the time had passed
+        start()
+        wait_until(lambda: Job.objects.first() is None)
+        assert recipients(mailbox.mails) == user_emails(3)
+
+    def test_without_starttls_neither_password_nor_email_is_sent(self, start, mailbox):
+        queue_emails(user_emails(1))
+        mailbox.replies["EHLO"] = "250-here\r\n250 AUTH PLAIN LOGIN"
+        start(**TLS, **LOGIN)
+        failed_attempt()
+        (commands,) = mailbox.dialogues
+        wait_until(lambda: commands[-1].upper() == "QUIT")
+        assert [command.split()[0].upper() for command in commands] == ["EHLO", "QUIT"]
+
+    @pytest.mark.usefixtures("short_delays")
+    def test_refused_login_is_not_repeated_for_each_email(self, start, mailbox, caplog):
+        queue_emails(user_emails(50))
+        mailbox.replies["AUTH"] = "535 wrong"
+        paused = start(**LOGIN)
+        wait_until(lambda: Job.objects(last_error="LoginError: 535").first())
+        expected = f"LoginError: 535; next attempt in {LOGIN_RETRY_SECONDS:.0f} s"
+        assert job_line(caplog).endswith(expected)
+        for _ in range(50):
+            paused.wake()
+            time.sleep(0.02)  # nothing must happen, which can't be awaited
+        assert mailbox.connections == 1
+        assert len(job_records(caplog)) == 1
+
+    @pytest.mark.usefixtures("short_delays")
+    def test_server_is_tried_more_rarely_until_it_recovers(self, start, mailbox, caplog):
+        queue_emails(user_emails(9))
+        mailbox.replies["connect"] = "421 busy"
+        start()
+        wait_until(lambda: mailbox.connections == 6)
+        mailbox.accept_everything()
+        delays = [record.args[3] for record in job_records(caplog)[:5]]
+        for failures, delay in enumerate(delays):
+            assert 0.5 <= delay / (0.05 * 2**failures) <= 1.5
+        # The worker did wait: a condition that a slow machine can't break.
+        assert mailbox.connected_at[5] - mailbox.connected_at[0] >= sum(delays)
+        wait_until(lambda: Job.objects.first() is None)
+        assert recipients(mailbox.mails) == user_emails(9)
+        mailbox.replies["MAIL"] = "421 busy"
+        queue_emails([EVE["email"]])
+        failed_attempt()
+        wait_until(lambda: "SMTPSenderRefused" in job_records(caplog)[-1].getMessage())
+        assert job_records(caplog)[-1].args[3] <= 1.5 * 0.05
+
+    @pytest.mark.usefixtures("short_delays")
+    def test_server_that_refuses_connections_is_retried(self, start, mailbox, caplog):
+        port = free_port()
+        queue_emails(user_emails(3))
+        start(MAIL_PORT=port)
+        wait_until(lambda: "ConnectionRefusedError" in caplog.text)
+        with smtp_server(mailbox, port):
+            wait_until(lambda: Job.objects.first() is None)
+            assert recipients(mailbox.mails) == user_emails(3)
+
+
+class TestRefusedEmails:
+    """A reply about one email concerns that email alone."""
+
+    @pytest.mark.parametrize(("command", "reply", "state"), EMAIL_FAULTS)
+    def test_refused_email_waits_or_fails_alone(
+        self, start, mailbox, caplog, command, reply, state
+    ):
+        queue_emails(user_emails(3))
+        accepted = mailbox.replies[command]
+        mailbox.replies[command] = lambda to: reply if to.startswith("user1") else accepted
+        start()
+        wait_until(lambda: recipients(mailbox.mails) == ["user0@example.com", "user2@example.com"])
+        (job,) = wait_until(lambda: len(Job.objects) == 1 and Job.objects)
+        code = reply[:3] if reply[0].isdigit() else "-1"
+        assert (job.arguments["email"], job.state) == ("user1@example.com", state)
+        assert job.last_error == f"SMTP {code}"
+        line = job_line(caplog)
+        assert "next attempt in" in line if state == Job.QUEUED else "failed" in line
+        assert_no_secrets(line)
+
+    def test_accepted_email_is_not_sent_again_after_a_reset(self, start, mailbox):
+        queue_emails(user_emails(3))
+        mailbox.replies["."] = ["250 taken", Fault.RESET]
+        paused = start()
+        failed_attempt()
+        paused.stop()
+        mailbox.accept_everything()
+        Job.objects.update(set__run_at=0)
+        start()
+        wait_until(lambda: Job.objects.first() is None)
+        assert recipients(mailbox.mails) == user_emails(3)

@@ -1,0 +1,1 @@
+"""Helpers of the tests: clients, servers, assertions. No test imports another test."""

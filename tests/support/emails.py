@@ -1,0 +1,29 @@
+"""Queued emails."""
+
+import time
+from email.message import EmailMessage
+
+from database.models import Job, User
+from services.mail_service import RESET_PASSWORD, SEND_EMAIL
+
+
+def user_emails(count: int) -> list[str]:
+    return [f"user{number}@example.com" for number in range(count)]
+
+
+def recipients(messages: list[EmailMessage]) -> list[str]:
+    return sorted(message["To"] for message in messages)
+
+
+def queue_email(email: str, run_at: float = 0) -> Job:
+    """Queue a reset email as the product does, due now."""
+    arguments = {"mail": RESET_PASSWORD, "email": email}
+    job = Job(kind=SEND_EMAIL, arguments=arguments, created_at=time.time(), run_at=run_at)
+    return job.save()
+
+
+def queue_emails(emails: list[str], run_at: float = 0) -> None:
+    """Create a user and queue a reset email for each of these emails."""
+    for email in emails:
+        User(email=email, password="-").save()
+        queue_email(email, run_at)

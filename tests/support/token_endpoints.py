@@ -1,0 +1,68 @@
+"""Every endpoint that takes a token: the scopes that it accepts, and how a token is sent to it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+from flask import Flask
+
+from database.models import User
+from services.token_service import ACCESS, PWD_RESET, REFRESH
+from tests.support.assertions import assert_error
+from tests.support.client import NEW_PASSWORD, ApiClient
+from tests.support.tokens import reset_token
+
+NO_TOKEN = "Bearer"
+BAD_TOKEN = 'Bearer error="invalid_token"'
+SCOPES = (ACCESS, REFRESH, PWD_RESET)
+SECONDS = {ACCESS: 900, REFRESH: 2_592_000, PWD_RESET: 600}
+NEW = {"password": NEW_PASSWORD}
+
+
+class TokenEndpoint(NamedTuple):
+    """An endpoint that takes a token of one of these scopes."""
+
+    scopes: set[str]
+    request: Callable[[ApiClient, str], requests.Response]
+
+
+TOKEN_ENDPOINTS = {
+    "verify": TokenEndpoint({ACCESS}, ApiClient.verify),
+    "refresh": TokenEndpoint({REFRESH}, ApiClient.refresh),
+    "logout": TokenEndpoint({ACCESS, REFRESH}, ApiClient.log_out),
+    "sessions": TokenEndpoint(
+        {ACCESS}, lambda api, token: api.get("/api/auth/sessions", token=token)
+    ),
+    "me": TokenEndpoint({ACCESS}, lambda api, token: api.get("/api/users/me", token=token)),
+    "reset": TokenEndpoint({PWD_RESET}, ApiClient.reset),
+    "reset by bearer": TokenEndpoint(
+        {PWD_RESET}, lambda api, token: api.post("/api/auth/reset", json=NEW, token=token)
+    ),
+    "page": TokenEndpoint({PWD_RESET}, lambda api, token: api.get(f"/reset/{token}")),
+}
+PAIRS = [(name, scope) for name in TOKEN_ENDPOINTS for scope in SCOPES]
+ACCEPTED = [pair for pair in PAIRS if pair[1] in TOKEN_ENDPOINTS[pair[0]].scopes]
+REJECTED = [pair for pair in PAIRS if pair not in ACCEPTED]
+EACH_ACCEPTED = pytest.mark.parametrize(("endpoint", "scope"), ACCEPTED)
+
+
+def send(api: ApiClient, endpoint: str, token: str) -> requests.Response:
+    """Send a token to an endpoint."""
+    return TOKEN_ENDPOINTS[endpoint].request(api, token)
+
+
+def assert_rejected(response: requests.Response, error: str = "BadTokenError") -> None:
+    """Assert that an endpoint rejects a token; the page of a reset link says it in HTML."""
+    if response.request.path_url.startswith("/reset/"):
+        assert response.status_code == 401
+        assert response.headers["Content-Type"].startswith("text/html")
+    else:
+        assert_error(response, 401, error)
+    assert response.headers["WWW-Authenticate"] == BAD_TOKEN
+
+
+def token_of_each_scope(app: Flask, pair: dict[str, Any]) -> dict[str, str]:
+    """Return a valid token of each scope, two of them from the pair of a login."""
+    pwd_reset = reset_token(app, User.objects.get())
+    return {ACCESS: pair["token"], REFRESH: pair["refresh_token"], PWD_RESET: pwd_reset}

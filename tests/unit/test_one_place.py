@@ -1,0 +1,497 @@
+"""docs: "one place per question". Each rule of it that holds today has its test here.
+
+A rule about the source is a function over the syntax trees of the product's modules, tried on a
+line that breaks it as well.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from urllib.parse import urlsplit
+
+import mongoengine
+import pytest
+from jinja2 import StrictUndefined
+
+from config import SettingsSchema
+from database.documents import BELONGS_TO_USER, DOCUMENTS
+from database.models import Job, User
+from resources.routes import PAGE_ROUTES
+from scripts.lint.source import SourceFile, read_files
+from services import mail_service, token_service, user_service
+from services.errors import UsedTokenError
+from services.event_service import Event
+from services.mail_service import MAILS
+from services.movie_service import DELETE_MOVIES
+from services.token_service import LINKS, PWD_RESET, SESSION_SCOPES
+from tests.support.client import ADA
+from tests.support.processes import HOME
+from tests.support.tokens import decode_parts
+from tests.support.users import create_session, create_user
+
+PRODUCT = [file for file in read_files(HOME) if file.is_product]
+MODELS = "database/models.py"
+
+
+@cache
+def nodes(file: SourceFile) -> list[tuple[str, ast.AST]]:
+    """Return each node of a file with the place where it is: "path:function"."""
+    return list(walk(file.tree, f"{file.path}:"))
+
+
+def walk(node: ast.AST, place: str) -> Iterator[tuple[str, ast.AST]]:
+    for child in ast.iter_child_nodes(node):
+        inner = place
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = f"{place}.{child.name}".replace(":.", ":")
+        yield inner, child
+        yield from walk(child, inner)
+
+
+def all_nodes(files: list[SourceFile]) -> Iterator[tuple[str, ast.AST]]:
+    for file in files:
+        yield from nodes(file)
+
+
+def dotted(node: ast.AST) -> str:
+    """Return `a.b.c` of an expression that is one, of others what they end with."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            return f"{dotted(value)}.{name}"
+        case ast.Call(func=function):
+            return dotted(function)
+    return ""
+
+
+def references(files: list[SourceFile], module: str, name: str) -> set[str]:
+    """Return where a function of a module is used, under whatever name it is imported."""
+    found = set()
+    for file in files:
+        names = names_of(file, module, name)
+        found |= {place for place, node in nodes(file) if is_read(node) and dotted(node) in names}
+    return found
+
+
+def is_read(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load)
+
+
+def calls(files: list[SourceFile]) -> Iterator[tuple[str, ast.Call]]:
+    return ((place, node) for place, node in all_nodes(files) if isinstance(node, ast.Call))
+
+
+def names_of(file: SourceFile, module: str, name: str) -> set[str]:
+    """Return the expressions that mean this function in a file."""
+    package, _, stem = module.rpartition(".")
+    names = {name} if file.module == module else set()
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.ImportFrom) and node.module == module:
+            names |= {alias.asname or name for alias in node.names if alias.name == name}
+        elif isinstance(node, ast.ImportFrom) and node.module == package:
+            modules = (alias.asname or stem for alias in node.names if alias.name == stem)
+            names |= {f"{imported}.{name}" for imported in modules}
+        elif isinstance(node, ast.Import):
+            modules = (alias.asname or module for alias in node.names if alias.name == module)
+            names |= {f"{imported}.{name}" for imported in modules}
+    return names
+
+
+def calls_of(files: list[SourceFile], method: str) -> set[str]:
+    """Return where a method, or anything else with its name, is used as an attribute."""
+    return {
+        place
+        for place, node in all_nodes(files)
+        if isinstance(node, ast.Attribute) and node.attr == method
+    }
+
+
+def source(text: str, path: str = "services/new_service.py") -> list[SourceFile]:
+    """Return the product and one more file."""
+    return [*PRODUCT, SourceFile(path, text)]
+
+
+class TestWhoMayOpenASession:
+    """auth_service.open_session: every way to log in ends there."""
+
+    IMPORTS = (
+        "from services import session_service\nsession_service.create(user, '')",
+        "from services import session_service as s\ndef f():\n    s.create(user, '')",
+        "from services.session_service import create as c\nc(user, '')",
+        "import services.session_service\nservices.session_service.create(user, '')",
+        "from services import session_service\nfunction = session_service.create",
+    )
+
+    @staticmethod
+    def callers(files):
+        return references(files, "services.session_service", "create")
+
+    def test_create_has_one_caller(self):
+        assert self.callers(PRODUCT) == {"services/auth_service.py:open_session"}
+
+    def test_sessions_are_stored_by_create_alone(self):
+        assert calls_of(PRODUCT, "add_session") == {"services/session_service.py:create"}
+
+    @pytest.mark.parametrize("text", IMPORTS)
+    def test_another_caller_is_found(self, text):
+        assert len(self.callers(source(text))) == 2
+
+
+CREDENTIALS = {"password", "password_version", "sessions"}
+UPDATES = {"update", "update_one", "modify", "upsert_one", "find_one_and_update", "create"}
+
+
+def credentials_set(files: list[SourceFile]) -> set[str]:
+    """Return where a credential of a user is set."""
+    return {place for place, node in all_nodes(files) if sets_credential(node)}
+
+
+def sets_credential(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(attr=name, ctx=ast.Store() | ast.Del()):
+            return name in CREDENTIALS
+        case ast.Call(func=ast.Name(id="setattr"), args=[_, name, *_]):
+            return is_credential(name)
+        case ast.Call(func=ast.Name(id="User"), keywords=keywords):
+            return any(keyword.arg in {None, *CREDENTIALS} for keyword in keywords)
+        case ast.Call(func=ast.Attribute(attr=method), keywords=keywords) if method in UPDATES:
+            is_of_users = dotted(node).startswith(("User.", "user.", "cls."))
+            return any(is_update(keyword.arg, is_of_users) for keyword in keywords)
+        case ast.Dict(keys=[ast.Constant(value=str(operator)), *_]) if operator.startswith("$"):
+            inner = (value for value in node.values if isinstance(value, ast.Dict))
+            return any(is_credential(key) for value in inner for key in value.keys)
+    return False
+
+
+def is_update(argument: str | None, is_of_users: bool) -> bool:
+    """Return whether an argument of update_one() sets a credential; None is `**arguments`."""
+    if argument is None:
+        return is_of_users
+    operator, _, field = argument.rpartition("__")
+    return field in CREDENTIALS or operator.partition("__")[2] in CREDENTIALS
+
+
+def is_credential(key: ast.AST | None) -> bool:
+    """Return whether a key of an update is a credential or a part of it: "sessions.<id>"."""
+    match key:
+        case (
+            ast.Constant(value=str(text))
+            | ast.JoinedStr(values=[ast.Constant(value=str(text)), *_])
+        ):
+            return text.partition(".")[0] in CREDENTIALS
+    return False
+
+
+class TestWhatAChangeOfCredentialsRevokes:
+    """The methods of User: nothing else sets a credential, except a signup."""
+
+    METHODS = {
+        "add_session",
+        "change_credentials",
+        "refresh_session",
+        "replace_hash",
+        "revoke_all_sessions",
+        "revoke_session",
+    }
+    BROKEN = (
+        "user.password = hashed",
+        "user.password_version += 1",
+        "del user.sessions",
+        "setattr(user, 'password', hashed)",
+        "User(email=email, password=hashed).save()",
+        "User(**fields).save()",
+        "User.objects(id=i).update_one(set__password=hashed)",
+        "User.objects(id=i).update_one(password=hashed)",
+        "User.objects.update(inc__password_version=1)",
+        "User.objects(id=i).modify(unset__sessions=1)",
+        "User.objects(id=i).update_one(set__sessions__x=session)",
+        "User.objects(id=i).update_one(**changes)",
+        "users.update_one({}, {'$set': {'password': hashed}})",
+        "users.update_one({}, {'$unset': {f'sessions.{i}': 1}})",
+        "users.update_one({}, {'$inc': {'password_version': 1}})",
+    )
+
+    def test_credentials_are_set_by_methods_of_user_and_signup(self):
+        # The documents of compatibility.py are in a collection of its own.
+        product = [file for file in PRODUCT if file.path != "database/compatibility.py"]
+        found = credentials_set(product) - {"services/auth_service.py:sign_up"}
+        methods = {place for place in found if place.startswith(f"{MODELS}:User.")}
+        assert found - methods == set()
+        assert {method.rpartition(".")[2] for method in methods} <= self.METHODS
+
+    @pytest.mark.parametrize("text", BROKEN)
+    def test_another_place_is_found(self, text):
+        found = credentials_set(source(text)) - credentials_set(PRODUCT)
+        assert found == {"services/new_service.py:"}
+
+    def test_password_service_alone_changes_a_password(self):
+        module = "services/password_service.py"
+        assert calls_of(PRODUCT, "change_credentials") == {f"{module}:_set_password"}
+        assert calls_of(PRODUCT, "replace_hash") == {f"{module}:upgrade_hash"}
+
+
+SIGNING = r"\b(create_\w+_token|encode_jwt|jwt\.encode)$"
+
+
+def signed_scopes(files: list[SourceFile]) -> set[str]:
+    """Return the name of the first argument of each call of encode_session_token."""
+    scopes = set()
+    for file in files:
+        names = names_of(file, "services.token_service", "encode_session_token")
+        scopes |= {dotted(call.args[0]) for _, call in calls([file]) if dotted(call) in names}
+    return scopes
+
+
+class TestWhichTokensAreSigned:
+    """token_service: every scope is in LINKS or SESSION_SCOPES, and every link has a version."""
+
+    def test_one_function_signs(self):
+        found = {place for place, call in calls(PRODUCT) if re.search(SIGNING, dotted(call))}
+        assert found == {"services/token_service.py:_encode"}
+
+    def test_two_functions_use_it(self):
+        found = references(PRODUCT, "services.token_service", "_encode")
+        functions = {"encode_session_token", "encode_link"}
+        assert found == {f"services/token_service.py:{name}" for name in functions}
+
+    def test_session_tokens_have_a_scope_of_the_table(self):
+        scopes = {getattr(token_service, name) for name in signed_scopes(PRODUCT)}
+        assert scopes == set(SESSION_SCOPES)
+
+    def test_links_are_made_in_the_table_alone(self):
+        kind = type(LINKS[PWD_RESET]).__name__
+        found = {place for place, call in calls(PRODUCT) if dotted(call).endswith(kind)}
+        assert found == {"services/token_service.py:"}
+
+    def test_every_scope_has_a_schema_of_its_claims(self):
+        assert token_service.SCHEMAS.keys() == {*SESSION_SCOPES, *LINKS}
+        for scope, link in LINKS.items():
+            assert link.scope == scope
+            assert token_service.SCHEMAS[scope].fields[link.version_claim].required
+
+    @pytest.mark.parametrize("scope", LINKS)
+    def test_link_is_void_once_its_version_has_changed(self, app, scope):
+        link, user = LINKS[scope], create_user(ADA["email"])
+        with app.app_context():
+            token = token_service.encode_link(link, user).rpartition("/")[2]
+            claims = decode_parts(token)[1]
+            assert claims["scope"] == scope
+            assert claims[link.version_claim] == getattr(user, link.version_field)
+            assert token_service.user_from_link(link, token) == user
+            User.objects.update(**{f"inc__{link.version_field}": 1})
+            with pytest.raises(UsedTokenError):
+                token_service.user_from_link(link, token)
+
+    @pytest.mark.parametrize("scope", LINKS)
+    def test_link_names_settings_that_exist_and_a_page(self, scope):
+        link = LINKS[scope]
+        assert {link.url_setting, link.minutes_setting} <= SettingsSchema().fields.keys()
+        path = urlsplit(SettingsSchema().load({})[link.url_setting]).path
+        assert path.replace("{token}", "<token>") in PAGE_ROUTES
+        assert [kind.link for kind in MAILS.values()].count(link) == 1
+
+
+OUR_CLAIMS = set(token_service.session_claims("", 0, 0.0))
+
+
+def claims_set(files: list[SourceFile]) -> set[str]:
+    """Return where one of our claims gets a value: in a dictionary, as an argument or an item."""
+    found = set()
+    for place, node in all_nodes(files):
+        match node:
+            case ast.Dict(keys=keys):
+                names = {key.value for key in keys if isinstance(key, ast.Constant)}
+            case ast.Subscript(slice=ast.Constant(value=name), ctx=ast.Store()):
+                names = {name}
+            case ast.keyword(arg=name):
+                names = {name}
+            case _:
+                names = set()
+        if names & OUR_CLAIMS or any("additional_claims" in str(name) for name in names):
+            found.add(place)
+    return found
+
+
+class TestWhatAnAccessTokenSays:
+    """token_service.session_claims: one function returns the claims, one passes them on."""
+
+    def test_claims_are_these(self, app):
+        tokens = create_session(app, create_user(ADA["email"]))
+        for name in ("token", "refresh_token"):
+            claims = decode_parts(tokens[name])[1]
+            library = {"fresh", "iat", "jti", "type", "sub", "exp"}
+            assert claims.keys() == library | {"scope"} | OUR_CLAIMS
+
+    def test_one_function_sets_them(self):
+        module = "services/token_service.py"
+        assert claims_set(PRODUCT) == {f"{module}:session_claims", f"{module}:_encode"}
+        callers = references(PRODUCT, "services.token_service", "session_claims")
+        assert callers == {"services/session_service.py:_issue_tokens"}
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "claims['sid'] = 'x'",
+            "{**claims, 'gen': 1}",
+            "dict(claims, auth_time=1)",
+            "create_access_token(u, additional_claims={})",
+        ],
+    )
+    def test_another_place_is_found(self, text):
+        assert "services/new_service.py:" in claims_set(source(text))
+
+
+# The name of a field that holds a user's id or email, as far as a name tells.
+OF_A_USER = re.compile("user|email|owner|account|actor|added_by|member|author")
+
+
+def document_classes(files: list[SourceFile]) -> set[str]:
+    """Return the names of the document classes that have a collection."""
+    return {
+        node.name
+        for _, node in all_nodes(files)
+        if isinstance(node, ast.ClassDef)
+        and any(re.search(r"\b(Dynamic)?Document$", dotted(base)) for base in node.bases)
+    }
+
+
+def may_belong_to_a_user(document: type) -> bool:
+    fields = document._fields.values()
+    return any(
+        OF_A_USER.search(field.name) or isinstance(field, mongoengine.DictField) for field in fields
+    )
+
+
+def store_example(document, field: str, value: str):
+    """Store a document of which this field has this value; a job is not due."""
+    name, _, key = field.partition("__")
+    examples = {mongoengine.StringField: f"of {value}", mongoengine.FloatField: 10.0**10}
+    fields = {
+        required.name: examples[type(required)]
+        for required in document._fields.values()
+        if required.required and type(required) in examples
+    }
+    return document(**fields | {name: {key: value} if key else value}).save()
+
+
+class TestWhatBelongsToAUser:
+    """BELONGS_TO_USER: deletion goes through it."""
+
+    def test_table_of_documents_is_complete(self):
+        assert {document.__name__ for document in DOCUMENTS} == document_classes(PRODUCT)
+
+    def test_another_class_is_found(self):
+        text = "import mongoengine as db\nclass Note(db.Document):\n    pass"
+        assert "Note" in document_classes(source(text))
+
+    def test_class_with_a_user_is_in_the_table(self):
+        others = {document for document in DOCUMENTS if may_belong_to_a_user(document)} - {User}
+        assert others == {ownership.document for ownership in BELONGS_TO_USER}
+
+    def test_class_with_a_user_is_found(self):
+        class Note(mongoengine.EmbeddedDocument):
+            owner_id = mongoengine.StringField()
+
+        assert may_belong_to_a_user(Note)
+
+    @pytest.mark.parametrize(
+        "ownership", BELONGS_TO_USER, ids=lambda ownership: ownership.document.__name__
+    )
+    def test_deletion_leaves_none(self, app, stopped_worker, ownership):
+        document, users = ownership.document, [create_user(f"{n}@x.example") for n in "ab"]
+        own, other = (
+            store_example(document, ownership.field, str(getattr(user, ownership.key)))
+            for user in users
+        )
+        with app.app_context():
+            user_service.delete(users[0])
+            Job.objects(kind=DELETE_MOVIES).update(set__run_at=0.0)
+            stopped_worker.run_due_jobs()
+        assert own != document.objects.get() == other
+
+
+def event_literals(files: list[SourceFile]) -> set[str]:
+    """Return where the name of an event is a text, or a text has `event=` and a name."""
+    names = "|".join(Event)
+    pattern = re.compile(rf"^({names})$|\bevent[\"']?[=:] ?[\"']?({names})\b")
+    return {
+        place for place, text in texts(files) if pattern.search(text) and not is_mail(place, text)
+    }
+
+
+def texts(files: list[SourceFile]) -> Iterator[tuple[str, str]]:
+    """Yield every text of the source that is no docstring."""
+    docstrings = {node.value for _, node in all_nodes(files) if isinstance(node, ast.Expr)}
+    for place, node in all_nodes(files):
+        match node:
+            case ast.Constant(value=str(text)) if node not in docstrings:
+                yield place, text
+
+
+def is_mail(place: str, text: str) -> bool:
+    """Return whether this is the name of an email, which may be called as an event is."""
+    return place.startswith("services/mail_service.py:") and text in MAILS
+
+
+class TestWhatCanHappen:
+    """Event: each event is named there alone, and recorded by one function."""
+
+    def test_name_of_an_event_is_no_literal_elsewhere(self):
+        assert event_literals(PRODUCT) == {"services/event_service.py:Event"}
+
+    @pytest.mark.parametrize(
+        "text", ["record('login')", "audit_log.write('login_failed')", "f'event=logout user={i}'"]
+    )
+    def test_literal_is_found(self, text):
+        assert "services/new_service.py:" in event_literals(source(text))
+
+    def test_every_event_is_used(self):
+        used = {
+            dotted(node).removeprefix("Event.")
+            for _, node in all_nodes(PRODUCT)
+            if is_read(node) and dotted(node).startswith("Event.")
+        }
+        assert used == set(Event.__members__)
+
+    def test_one_function_records(self):
+        place = {"services/event_service.py:record"}
+        assert references(PRODUCT, "infra.audit_log", "write") == place
+        assert references(PRODUCT, "infra.metrics", "EVENTS") == place
+
+
+class TestWhichEmailsExist:
+    """MAILS: each email has a row, and each row renders."""
+
+    def test_every_template_has_a_row(self):
+        paths = {path.name for path in (HOME / "templates" / "email").iterdir()}
+        rows = {
+            f"{kind.template}.{suffix}" for kind in MAILS.values() for suffix in ("txt", "html")
+        }
+        assert paths == rows | {"layout.html"}
+
+    @pytest.mark.parametrize("user_name", ["Ada", None])
+    @pytest.mark.parametrize("name", MAILS)
+    def test_every_row_renders(self, app, name, user_name):
+        app.jinja_env.undefined = StrictUndefined
+        kind = MAILS[name]
+        job = Job(id="0" * 24, arguments={"mail": name, "email": ADA["email"]})
+        user = User(id="1" * 24, name=user_name, email=ADA["email"])
+        with app.app_context():
+            message = mail_service.compose(job, user)
+        assert message.recipients == [ADA["email"]]
+        assert message.subject == kind.subject
+        for text in (message.body, message.html):
+            assert f"Hello{' ' + user_name if user_name else ''}," in text
+            assert ("https://movie-bag.example/" in text) == bool(kind.link)
+            assert not re.search(r"{[{%]|None|Undefined", text)
+
+    def test_every_row_is_enqueued(self):
+        names = {
+            dotted(argument.value).rpartition(".")[2]
+            for _, call in calls(PRODUCT)
+            for argument in call.keywords
+            if dotted(call).endswith("enqueue") and argument.arg == "mail"
+        }
+        assert {getattr(mail_service, name) for name in names} == set(MAILS)

@@ -1,0 +1,22 @@
+"""The estimate of a password's strength."""
+
+import time
+
+import bcrypt
+
+from infra.password_strength import estimate_strength
+
+# zxcvbn takes 2.5 s for 72 such characters, ten times a bcrypt hash.
+SLOWEST_PASSWORD = ('"4@8({[<6936!1|17$5+7%2"*4' * 5)[:128]
+
+
+def processor_seconds(function, *arguments):
+    begin = time.thread_time()
+    function(*arguments)
+    return time.thread_time() - begin
+
+
+def test_slowest_password_costs_about_one_hash():
+    hashes = [processor_seconds(bcrypt.hashpw, b"-", bcrypt.gensalt(12)) for _ in range(2)]
+    estimates = [processor_seconds(estimate_strength, SLOWEST_PASSWORD, []) for _ in range(2)]
+    assert min(estimates) < 5 * min(hashes)

@@ -1,0 +1,348 @@
+"""Settings: where they come from, what they default to, and which stop the start."""
+
+import json
+import re
+
+import pytest
+
+from config import (
+    DEVELOPMENT_LIMIT_FACTOR,
+    LIMITS,
+    RENAMED_SETTINGS,
+    SettingsError,
+    SettingsSchema,
+    load_settings,
+)
+from tests.support.processes import HOME
+from tests.support.settings import PRODUCTION_SETTINGS
+
+REQUIRED = list(PRODUCTION_SETTINGS)[1:]
+DEFAULTS = {
+    "APP_ENV": "development",
+    "HOST": "127.0.0.1",
+    "PORT": 5000,
+    "MONGODB_URI": None,
+    "MONGODB_TIMEOUT": 5,
+    "JWT_SECRET_KEY": None,
+    "JWT_ACCESS_TOKEN_EXPIRES": 900,
+    "JWT_REFRESH_TOKEN_EXPIRES": 2592000,
+    "JWT_REFRESH_GRACE": 10,
+    "JWT_SESSION_MAX_AGE": 7776000,
+    "RESET_TOKEN_EXPIRE_MINUTES": 10,
+    "PUBLIC_URL": "http://localhost:5000",
+    "RESET_URL": "http://localhost:5000/reset/{token}",
+    "MAIL_SERVER": None,
+    "MAIL_PORT": 25,
+    "MAIL_USERNAME": None,
+    "MAIL_PASSWORD": None,
+    "MAIL_USE_TLS": False,
+    "MAIL_USE_SSL": False,
+    "MAIL_DEFAULT_SENDER": "support@movie-bag.com",
+    "MAIL_TIMEOUT": 10,
+    "BCRYPT_LOG_ROUNDS": 12,
+    "PASSWORD_MIN_LENGTH": 8,
+    "PASSWORD_MIN_SCORE": 2,
+    "CORS_ORIGINS": [],
+    "METRICS_PORT": None,
+    "TRUSTED_PROXIES": 0,
+    "RATELIMIT_ENABLED": True,
+    "RATELIMIT_STORAGE_URI": "memory://",
+}
+# In production and, ten times as high, in development.
+LIMIT_DEFAULTS = {
+    "RATELIMIT_LOGIN_PER_EMAIL": ("5 per minute", "50 per minute"),
+    "RATELIMIT_LOGIN_PER_IP": ("30 per minute", "300 per minute"),
+    "RATELIMIT_FORGOT_PER_EMAIL": ("3 per hour", "30 per hour"),
+    "RATELIMIT_FORGOT_PER_IP": ("20 per hour", "200 per hour"),
+    "RATELIMIT_SIGNUP_PER_IP": ("20 per hour", "200 per hour"),
+    "RATELIMIT_RESET_PER_IP": ("60 per minute", "600 per minute"),
+    "RATELIMIT_REFRESH_PER_IP": ("60 per minute", "600 per minute"),
+    "RATELIMIT_PASSWORD_PER_USER": ("5 per minute", "50 per minute"),
+}
+INVALID = {
+    "PORT=abc": "Not a valid integer.",
+    "PORT=0": "greater than or equal to 1 and less than or equal to 65535",
+    "PORT=70000": "greater than or equal to 1 and less than or equal to 65535",
+    "MONGODB_URI=nonsense": "Must be a mongodb:// URI.",
+    "MONGODB_TIMEOUT=0": "greater than or equal to 1 and less than or equal to 12",
+    "MAIL_PORT=25.5": "Not a valid integer.",
+    "MAIL_USE_TLS=maybe": "Not a valid boolean.",
+    "MAIL_TIMEOUT=13": "greater than or equal to 1 and less than or equal to 12",
+    "JWT_SESSION_MAX_AGE=9999999999": "less than or equal to 1000000000",
+    "BCRYPT_LOG_ROUNDS=99": "greater than or equal to 4 and less than or equal to 31",
+    "RESET_URL=https://app.example/reset": r"Must be a link that contains \{token\}\.",
+    "RESET_URL=/reset?t={token}": r"Must be a link",
+    "PUBLIC_URL=nonsense": "Not a valid URL.",
+    "MAIL_DEFAULT_SENDER=Movie-bag": "Must be an address, or a name and an <address>.",
+    "MAIL_DEFAULT_SENDER=ada@bücher.example": "Must be an address",
+    "JWT_SECRET_KEY=\udcff": "Must be a line of text in UTF-8.",
+    "MAIL_SERVER=localhost\nX: y": "Must be a line of text in UTF-8.",
+    "APP_ENV=prod": "Must be one of: development, production.",
+    "METRICS_PORT=70000": "greater than or equal to 1 and less than or equal to 65535",
+    "CORS_ORIGINS=*": "each by name",
+    "CORS_ORIGINS=https://*.example.com": "each by name",
+    "CORS_ORIGINS=https://app.example.com,null": "each by name",
+    "CORS_ORIGINS=https://app.example.com/": "each by name",
+    "CORS_ORIGINS=app.example.com": "each by name",
+    "TRUSTED_PROXIES=-1": "greater than or equal to 0 and less than or equal to 9",
+    "RATELIMIT_STORAGE_URI=http://localhost": "Must be memory:// or a redis:// URI.",
+    "RATELIMIT_LOGIN_PER_IP=often": "Must be a limit like 5 per minute.",
+    "RATELIMIT_LOGIN_PER_IP=5": "Must be a limit like 5 per minute.",
+    "RATELIMIT_LOGIN_PER_IP=0 per minute": "Must be a limit like 5 per minute.",
+    "RATELIMIT_LOGIN_PER_IP=5 per fortnight": "Must be a limit like 5 per minute.",
+    "RATELIMIT_LOGIN_PER_IP=5 per 99999999 years": "Must be a limit like 5 per minute.",
+    "RATELIMIT_FORGOT_PER_EMAIL=3 per hour; often": "Must be a limit like 5 per minute.",
+}
+
+
+@pytest.fixture(autouse=True)
+def env_file(tmp_path, monkeypatch):
+    """Return the path of a .env that is not written yet; settings come from nowhere else."""
+    for name in (*SettingsSchema().fields, *RENAMED_SETTINGS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ENV_FILE_LOCATION", str(tmp_path / ".env"))
+    return tmp_path / ".env"
+
+
+@pytest.fixture
+def give(env_file, monkeypatch):
+    """Return a function that gives a setting in one of the sources, for `overrides`."""
+    overrides = {}
+
+    def give(source, name, value):
+        if source == ".env":
+            with env_file.open("a") as file:
+                file.write(f"{name}={value}\n")
+        elif source == "environment":
+            monkeypatch.setenv(name, value)
+        else:
+            overrides[name] = value
+        return overrides
+
+    return give
+
+
+SOURCES = (".env", "environment", "overrides")
+EACH_SOURCE = pytest.mark.parametrize("source", SOURCES)
+
+
+def problems(**overrides):
+    """Return what load_settings reports: name → sentences."""
+    with pytest.raises(SettingsError) as raised:
+        load_settings(overrides)
+    first, *lines = str(raised.value).splitlines()
+    assert first == "These settings can't be used:"
+    return dict(line.strip().split(": ", 1) for line in lines)
+
+
+class TestDefaults:
+    @pytest.mark.parametrize(("name", "value"), DEFAULTS.items(), ids=DEFAULTS.keys())
+    def test_setting_has_its_default(self, name, value):
+        found = load_settings()[name]
+        assert (type(found), found) == (type(value), value)
+
+    def test_every_setting_has_a_tested_default(self):
+        assert {*DEFAULTS, *LIMIT_DEFAULTS, "DATA_DIR"} == SettingsSchema().fields.keys()
+
+    def test_data_dir_is_data_beside_run_py(self, monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        assert load_settings()["DATA_DIR"] == HOME / "data"
+
+    def test_reading_settings_creates_nothing(self, tmp_path):
+        load_settings({"DATA_DIR": str(tmp_path / "data")})
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("given", "public_url", "reset_url"),
+        [
+            ({"PORT": "8123"}, "http://localhost:8123", "http://localhost:8123/reset/{token}"),
+            (
+                {"PUBLIC_URL": "https://m.example/"},
+                "https://m.example",
+                "https://m.example/reset/{token}",
+            ),
+            ({"RESET_URL": "movr://r?t={token}"}, "http://localhost:5000", "movr://r?t={token}"),
+        ],
+        ids=["PORT", "PUBLIC_URL", "RESET_URL"],
+    )
+    def test_urls_derive_from_other_settings(self, given, public_url, reset_url):
+        settings = load_settings(given)
+        assert (settings["PUBLIC_URL"], settings["RESET_URL"]) == (public_url, reset_url)
+
+
+class TestLimits:
+    """In development the default limits are ten times as high, explicit ones never."""
+
+    @pytest.mark.parametrize("name", LIMITS)
+    def test_default_is_ten_times_as_high_in_development(self, name):
+        in_production, in_development = LIMIT_DEFAULTS[name]
+        assert load_settings(PRODUCTION_SETTINGS)[name] == in_production
+        assert load_settings()[name] == in_development
+        assert DEVELOPMENT_LIMIT_FACTOR == 10
+
+    @EACH_SOURCE
+    @pytest.mark.parametrize("limit", ["5 per minute", "2 per minute; 3 per hour"])
+    def test_explicit_limit_applies_as_it_is(self, give, source, limit):
+        overrides = give(source, "RATELIMIT_LOGIN_PER_EMAIL", limit)
+        assert load_settings(overrides)["RATELIMIT_LOGIN_PER_EMAIL"] == limit
+
+    @EACH_SOURCE
+    def test_empty_limit_is_not_explicit(self, give, source):
+        overrides = give(source, "RATELIMIT_LOGIN_PER_EMAIL", "")
+        assert load_settings(overrides)["RATELIMIT_LOGIN_PER_EMAIL"] == "50 per minute"
+
+
+class TestSources:
+    def test_environment_wins_over_file_and_overrides_over_both(self, env_file, monkeypatch):
+        env_file.write_text("HOST=file\nPORT=5001\nMAIL_PORT=5001")
+        monkeypatch.setenv("PORT", "5002")
+        monkeypatch.setenv("MAIL_PORT", "5002")
+        settings = load_settings({"MAIL_PORT": 5003})
+        assert [settings[name] for name in ("HOST", "PORT", "MAIL_PORT")] == ["file", 5002, 5003]
+
+    @EACH_SOURCE
+    def test_empty_value_counts_as_unset(self, give, source):
+        names = ("PORT", "MAIL_SERVER", "MONGODB_URI")
+        for name in names:
+            overrides = give(source, name, "")
+        settings = load_settings(overrides)
+        assert [settings[name] for name in names] == [5000, None, None]
+
+    @pytest.mark.parametrize("line", ["MAIL_SERVER", "MAIL_SERVER=''"])
+    def test_line_without_a_value_counts_as_unset(self, env_file, line):
+        env_file.write_text(line)
+        assert load_settings()["MAIL_SERVER"] is None
+
+    def test_empty_value_is_missing_in_production(self):
+        assert problems(**PRODUCTION_SETTINGS | {"MAIL_SERVER": ""}).keys() == {"MAIL_SERVER"}
+
+    def test_empty_value_in_the_environment_leaves_that_of_the_file(self, env_file, monkeypatch):
+        env_file.write_text("PORT=5001")
+        monkeypatch.setenv("PORT", "")
+        assert load_settings()["PORT"] == 5001
+
+    def test_unreadable_file_is_named(self, env_file):
+        env_file.write_bytes(b"HOST=\xff")
+        assert problems().keys() == {"ENV_FILE_LOCATION"}
+
+
+class TestRenamedSettings:
+    EACH_RENAMED = pytest.mark.parametrize(("old", "new"), RENAMED_SETTINGS.items())
+
+    def test_names_of_the_version_before_are_known(self):
+        assert RENAMED_SETTINGS == {
+            "RATELIMIT_LOGIN_PER_ADDRESS": "RATELIMIT_LOGIN_PER_EMAIL",
+            "RATELIMIT_FORGOT_PER_ADDRESS": "RATELIMIT_FORGOT_PER_EMAIL",
+            "RATELIMIT_PASSWORD_PER_ACCOUNT": "RATELIMIT_PASSWORD_PER_USER",
+        }
+
+    @EACH_SOURCE
+    @EACH_RENAMED
+    def test_old_name_works(self, give, source, old, new):
+        settings = load_settings(give(source, old, "7 per minute"))
+        assert settings[new] == "7 per minute"
+        assert settings["RENAMED_SETTINGS_IN_USE"] == {old: new}
+
+    @pytest.mark.parametrize("source_of_old", SOURCES)
+    @pytest.mark.parametrize("source_of_new", SOURCES)
+    def test_new_name_wins_over_the_old_one(self, give, source_of_old, source_of_new):
+        give(source_of_old, "RATELIMIT_LOGIN_PER_ADDRESS", "7 per minute")
+        overrides = give(source_of_new, "RATELIMIT_LOGIN_PER_EMAIL", "8 per minute")
+        assert load_settings(overrides)["RATELIMIT_LOGIN_PER_EMAIL"] == "8 per minute"
+
+    @EACH_RENAMED
+    def test_empty_new_name_leaves_the_old_one(self, give, old, new):
+        give("environment", new, "")
+        give(".env", old, "7 per minute")
+        assert load_settings()[new] == "7 per minute"
+
+    def test_invalid_value_under_an_old_name_stops_the_start(self):
+        assert problems(RATELIMIT_LOGIN_PER_ADDRESS="often") == {
+            "RATELIMIT_LOGIN_PER_EMAIL": "Must be a limit like 5 per minute."
+        }
+
+    def test_new_names_alone_are_not_reported(self, give):
+        for new in RENAMED_SETTINGS.values():
+            give("environment", new, "7 per minute")
+        assert load_settings()["RENAMED_SETTINGS_IN_USE"] == {}
+
+
+class TestInvalidSettings:
+    @pytest.mark.parametrize(("given", "reason"), INVALID.items(), ids=INVALID.keys())
+    def test_setting_is_named_with_the_reason(self, monkeypatch, given, reason):
+        name, value = given.split("=", 1)
+        monkeypatch.setenv(name, value)
+        found = problems()
+        assert found.keys() == {name}
+        assert re.search(reason, found[name])
+
+    def test_tls_and_ssl_exclude_each_other(self):
+        assert problems(MAIL_USE_TLS="true", MAIL_USE_SSL="true").keys() == {"MAIL_USE_SSL"}
+
+    def test_all_problems_are_reported_at_once(self):
+        wrong = {"PORT": "abc", "MAIL_USE_TLS": "maybe", "PUBLIC_URL": "x", "MAIL_SERVER": None}
+        assert problems(**PRODUCTION_SETTINGS | wrong).keys() == wrong.keys()
+
+    @pytest.mark.parametrize("sender", ["a.b+c@localhost", "Zoë O'Neil <zoe@example.com>"])
+    def test_sender_is_an_address_with_or_without_a_name(self, sender):
+        assert load_settings({"MAIL_DEFAULT_SENDER": sender})["MAIL_DEFAULT_SENDER"] == sender
+
+
+class TestProduction:
+    @pytest.mark.parametrize("missing", [*([name] for name in REQUIRED), REQUIRED], ids="+".join)
+    def test_missing_settings_are_named(self, missing):
+        found = problems(**PRODUCTION_SETTINGS | dict.fromkeys(missing))
+        assert found == dict.fromkeys(missing, "Is needed in production.")
+
+    @pytest.mark.parametrize(
+        "keys",
+        ["k" * 31, "k" * 32 + "," + "k" * 31, "k" * 31 + " , " + "k" * 32, "k" * 31 + "  ", " , "],
+        ids=["31 bytes", "second short", "first short", "padded", "none"],
+    )
+    def test_short_key_is_refused(self, keys):
+        found = problems(**PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": keys})
+        assert found == {"JWT_SECRET_KEY": "Needs at least 32 bytes in production."}
+
+    def test_several_keys_are_separated_by_commas(self):
+        old, new = "é" * 16, "k" * 32
+        settings = load_settings(PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": f" {new} ,{old},"})
+        assert settings["JWT_SECRET_KEYS"] == [new, old]
+        assert settings["JWT_SECRET_KEY"] == new
+
+
+EXAMPLE = (HOME / ".env.example").read_text()
+EXAMPLE_LINES = re.findall(r"^# ([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE)
+
+
+class TestEnvExample:
+    def test_every_line_is_commented_out(self):
+        assert [line for line in EXAMPLE.splitlines() if line and not line.startswith("# ")] == []
+
+    def test_every_setting_is_shown_once(self):
+        names = sorted(name for name, _ in EXAMPLE_LINES)
+        assert names == sorted([*SettingsSchema().fields, "ENV_FILE_LOCATION"])
+
+    @pytest.mark.parametrize(("name", "text"), EXAMPLE_LINES, ids=dict(EXAMPLE_LINES).keys())
+    def test_line_shows_the_default(self, env_file, monkeypatch, name, text):
+        monkeypatch.chdir(HOME)
+        if name == "ENV_FILE_LOCATION":
+            assert text == ".env"
+            return
+        others = PRODUCTION_SETTINGS if name in LIMITS else {}  # in development they are not equal
+        default = load_settings(others)[name]
+        env_file.write_text(f"{name}={text}")
+        assert load_settings(others)[name] == default
+
+    def test_all_lines_together_can_be_uncommented(self, env_file):
+        lines = [f"{name}={text}" for name, text in EXAMPLE_LINES if name != "DATA_DIR"]
+        env_file.write_text("\n".join(lines))
+        read = load_settings()
+        limits = {name: in_production for name, (in_production, _) in LIMIT_DEFAULTS.items()}
+        env_file.unlink()
+        assert read == load_settings() | limits
+
+
+class TestPipfile:
+    def test_no_package_index_is_named(self):
+        assert "[[source]]" not in (HOME / "Pipfile").read_text()
+        assert json.loads((HOME / "Pipfile.lock").read_text())["_meta"]["sources"] == []

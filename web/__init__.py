@@ -1,0 +1,1 @@
+"""What every request passes: decorators, JSON, errors, limits, log, headers, OpenAPI."""

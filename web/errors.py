@@ -1,0 +1,59 @@
+"""Every error becomes one JSON shape: `{"message", "status", "error"}`, some with `errors`."""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
+
+from database.db import DATABASE_ERRORS
+from services.errors import ApiError, InternalServerError, ServiceUnavailableError, TokenError
+from web.json_response import json_response
+
+Headers = dict[str, str]
+
+logger = logging.getLogger(__name__)
+
+
+def initialize_errors(app: Flask) -> None:
+    """Return a response for every exception, the same with TESTING on and off."""
+    app.register_error_handler(Exception, error_response)
+
+
+def error_response(error: Exception) -> Response:
+    """Return the response to an error: Flask's, ours, the database's, or a bug."""
+    if isinstance(error, HTTPException) and error.code:
+        return _to_json(error)
+    if isinstance(error, DATABASE_ERRORS):
+        logger.error("%s %s: database: %s", request.method, request.url_rule, error)
+        error = ServiceUnavailableError()
+    if not isinstance(error, ApiError):
+        logger.error("%s %s failed", request.method, request.url_rule, exc_info=error)
+        error = InternalServerError()
+    return _to_json(error)
+
+
+def error_body(error: ApiError | HTTPException) -> dict[str, Any]:
+    """Return the JSON object of an error."""
+    if isinstance(error, HTTPException):
+        code = error.code or BadRequest.code
+        name = default_exceptions.get(code, BadRequest).__name__ + "Error"
+        name = name.replace("RequestEntityTooLarge", "RequestTooLarge")
+        return {"message": error.description, "status": code, "error": name}
+    body = {"message": error.message, "status": error.status, "error": type(error).__name__}
+    return {**body, **({"errors": error.errors} if error.errors else {})}
+
+
+def error_headers(error: ApiError | HTTPException) -> Headers:
+    """Return how to authenticate (401, RFC 6750 §3) and when to try again (429, 503)."""
+    if isinstance(error, HTTPException):
+        return dict(error.get_headers())
+    if error.status == 401:
+        is_bad_token = isinstance(error, TokenError)
+        return {"WWW-Authenticate": 'Bearer error="invalid_token"' if is_bad_token else "Bearer"}
+    return {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+
+
+def _to_json(error: ApiError | HTTPException) -> Response:
+    body = error_body(error)
+    return json_response(body, body["status"], error_headers(error))

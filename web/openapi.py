@@ -1,0 +1,185 @@
+"""The OpenAPI document: read off the routes, their decorators, schemas, errors and docstrings."""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Flask
+from marshmallow import Schema
+from werkzeug import exceptions
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
+
+from schemas.base import ApiErrorSchema
+from services.errors import UNKNOWN_FIELD, ApiError, SchemaValidationError, ServiceUnavailableError
+from services.token_service import ACCESS, PWD_RESET, REFRESH
+from web.body import NOT_JSON, WRONG_CONTENT_TYPE
+from web.decorators import NoFields, Operation
+from web.errors import error_body, error_headers
+
+VERSION = "1.0.0"
+ABOUT = """Accounts, sessions, password reset and a bag of movies.
+
+Sign up, log in, and enter the `token` of the response at **Authorize**, under `access`. Every error
+has one shape; `error` names it, `errors` lists what is wrong with each field."""
+# Swagger UI puts the cursor into the last.
+SCOPES = {
+    PWD_RESET: "The token from the email: sets the password, once.",
+    REFRESH: "The `refresh_token` of login and refresh: for the next pair, or to log out.",
+    ACCESS: "The `token` of login and refresh: for everything that needs a user.",
+}
+# The errors of every route that checks its input.
+COMMON = (
+    SchemaValidationError({"nonsense": [UNKNOWN_FIELD]}),
+    exceptions.BadRequest(NOT_JSON),
+    exceptions.RequestEntityTooLarge(),
+    exceptions.UnsupportedMediaType(WRONG_CONTENT_TYPE),
+    ServiceUnavailableError(),
+)
+METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+HEADERS = {
+    "Link": ("string", "Leads to the next page, if there is one (RFC 8288)."),
+    "Retry-After": ("integer", "Seconds after which to try again."),
+    "WWW-Authenticate": ("string", "How to authenticate (RFC 6750)."),
+}
+PAGE_CONTENT = {"text/html": {"schema": {"type": "string"}}}
+
+Json = dict[str, Any]
+
+
+def build_document(app: Flask) -> Json:
+    """Return the OpenAPI 3.1 document of every route of app."""
+    plugin = MarshmallowPlugin(schema_name_resolver=_schema_name)
+    spec = APISpec("Movie-bag", VERSION, "3.1.0", plugins=[plugin], info={"description": ABOUT})
+    for scope, meaning in SCOPES.items():
+        scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        spec.components.security_scheme(scope, {**scheme, "description": meaning})
+    for rule in described_rules(app):
+        spec.path(re.sub(r"<(\w+)>", r"{\1}", rule.rule), operations=_operations(app, rule))
+    for module in sorted({_resource(app, rule).__module__ for rule in described_rules(app)}):
+        spec.tag({"name": _tag(module), "description": _docstring(sys.modules[module])[0]})
+    return spec.to_dict()
+
+
+def described_rules(app: Flask) -> list[Rule]:
+    """Return the URL rules of resources and pages whose views note what they do."""
+    return [rule for rule in app.url_map.iter_rules() if _described_methods(app, rule)]
+
+
+def _described_methods(app: Flask, rule: Rule) -> list[str]:
+    """Return the methods of a rule whose views have a decorator of ours; a plain file has none."""
+    methods, resource = METHODS & (rule.methods or set()), _resource(app, rule)
+    views = {method: getattr(resource, method.lower(), None) for method in methods}
+    return sorted(method for method, view in views.items() if hasattr(view, "operation"))
+
+
+def _resource(app: Flask, rule: Rule) -> Any:
+    """Return the class of a route; None for a plain file."""
+    return vars(app.view_functions[rule.endpoint]).get("view_class")
+
+
+def _operations(app: Flask, rule: Rule) -> Json:
+    resource, methods = _resource(app, rule), _described_methods(app, rule)
+    return {method.lower(): _describe(resource, method, rule) for method in methods}
+
+
+def _describe(resource: type, method: str, rule: Rule) -> Json:
+    view = getattr(resource, method.lower())
+    operation: Operation = view.operation
+    summary, description = _docstring(view)
+    security: list[Json] = [{scope: []} for scope in operation.scopes]
+    described = {
+        "tags": [_tag(resource.__module__)],
+        "operationId": f"{method.lower()}{resource.__name__.removesuffix('Api')}",
+        "summary": summary,
+        "description": description,
+        "parameters": list(_parameters(rule, operation)),
+        "security": [{}, *security] if operation.token_is_optional else security,
+        "responses": {"200": _success(operation), **_error_responses(operation)},
+    }
+    return described | _request_body(operation)
+
+
+def _parameters(rule: Rule, operation: Operation) -> Iterator[Json]:
+    for name in sorted(rule.arguments):
+        yield {"in": "path", "name": name, "required": True, "schema": {"type": "string"}}
+    if operation.query:
+        yield {"in": "query", "schema": operation.query}
+
+
+def _request_body(operation: Operation) -> Json:
+    schema = operation.body()
+    if not schema.fields:
+        return {}
+    media_type = "application/json" if operation.response else "application/x-www-form-urlencoded"
+    required = any(field.required for field in schema.fields.values())
+    content = {media_type: {"schema": schema}}
+    about = _docstring(operation.body)[0]
+    return {"requestBody": {"description": about, "required": required, "content": content}}
+
+
+def _success(operation: Operation) -> Json:
+    schema = operation.response
+    if schema is None:
+        return {"description": "A page.", "content": PAGE_CONTENT}
+    about = "A list." if operation.many else _docstring(schema)[0]
+    content = {"type": "array", "items": schema} if operation.many else schema
+    headers = ["Link"] if "after" in (operation.query or NoFields)().fields else []
+    described = {"description": about, "content": {"application/json": {"schema": content}}}
+    return described | _headers(headers)
+
+
+def _error_responses(operation: Operation) -> Json:
+    """Return each status with its errors."""
+    by_status: dict[int, list[ApiError | HTTPException]] = {}
+    common = COMMON if operation.query else ()
+    for error in (*common, *map(_example, operation.errors)):
+        by_status.setdefault(error_body(error)["status"], []).append(error)
+    return {
+        str(status): _error_response(errors, operation)
+        for status, errors in sorted(by_status.items())
+    }
+
+
+def _example(error: type[Exception]) -> Any:
+    if issubclass(error, SchemaValidationError):
+        return error({"password": ["Must be between 8 and 128 characters long."]})
+    return error()
+
+
+def _error_response(errors: list[ApiError | HTTPException], operation: Operation) -> Json:
+    examples = {body["error"]: {"value": body} for body in map(error_body, errors)}
+    described = {"description": " · ".join(f"`{name}`" for name in examples)}
+    described |= _headers(name for error in errors for name in error_headers(error))
+    if operation.response is None:
+        return {**described, "content": PAGE_CONTENT}
+    content = {"application/json": {"schema": ApiErrorSchema, "examples": examples}}
+    return {**described, "content": content}
+
+
+def _headers(names: Iterable[str]) -> Json:
+    headers = {
+        name: {"description": HEADERS[name][1], "schema": {"type": HEADERS[name][0]}}
+        for name in names
+        if name in HEADERS
+    }
+    return {"headers": headers} if headers else {}
+
+
+def _schema_name(schema: type[Schema] | Schema) -> str:
+    schema_class = schema if isinstance(schema, type) else type(schema)
+    return schema_class.__name__.removesuffix("Schema")
+
+
+def _tag(module: str) -> str:
+    return module.rpartition(".")[2]
+
+
+def _docstring(described: object) -> tuple[str, str]:
+    """Return the first line of a docstring, and the other lines."""
+    first, _, others = (inspect.getdoc(described) or "").partition("\n")
+    return first, others.strip()
