@@ -6,20 +6,20 @@ of the version before must be stopped first, because they would store documents 
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import islice
 from typing import Any
 
 from mongoengine.connection import get_db
 from pymongo import DeleteOne, InsertOne, UpdateOne
+from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from config import SettingsError
 from database.db import DATABASE_ERRORS
 from database.models import DUPLICATE_KEY, Job
 
-BATCH_SIZE = 1000
+BATCH_SIZE = 500
 COMMAND = "flask --app app db upgrade"
 # The collection and the document that hold the version of what is stored.
 VERSIONS = "schema_version"
@@ -37,9 +37,9 @@ def rename_movie_fields(on_progress: Progress) -> None:
     for name, index in movies.index_information().items():
         if any(field == "key" for field, _ in index["key"]):
             movies.drop_index(name)
-    old = movies.find({"key": {"$exists": True}}, {"name": 1}, batch_size=BATCH_SIZE)
-    for batch in _batches(old):
-        movies.bulk_write([_renamed(movie) for movie in batch], ordered=False)
+    for batch in _batches(movies):
+        if updates := [_renamed(movie) for movie in batch if "key" in movie]:
+            movies.bulk_write(updates, ordered=False)
         on_progress(len(batch))
 
 
@@ -54,7 +54,7 @@ def _renamed(movie: Stored) -> UpdateOne:
 def move_mails_to_jobs(on_progress: Progress) -> None:
     """Turn what was in `mail` into jobs and copies of sent emails; `_id`, the Message-ID, stays."""
     mails = get_db()["mail"]
-    for batch in _batches(mails.find({}, batch_size=BATCH_SIZE)):
+    for batch in _batches(mails):
         for collection, converted in (("job", _job), ("sent_mail", _sent_mail)):
             documents = [document for mail in batch if (document := converted(mail))]
             _insert_missing(collection, documents)
@@ -164,7 +164,10 @@ def _insert_missing(collection: str, documents: list[Stored]) -> None:
             raise
 
 
-def _batches(documents: Iterable[Stored]) -> Iterator[list[Stored]]:
-    iterator = iter(documents)
-    while batch := list(islice(iterator, BATCH_SIZE)):
+def _batches(collection: Collection[Stored]) -> Iterator[list[Stored]]:
+    """Yield the documents by `_id`: no batch takes as long as MONGODB_TIMEOUT, however many."""
+    batch = list(collection.find().sort("_id", 1).limit(BATCH_SIZE))
+    while batch:
         yield batch
+        following = {"_id": {"$gt": batch[-1]["_id"]}}
+        batch = list(collection.find(following).sort("_id", 1).limit(BATCH_SIZE))
