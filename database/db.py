@@ -1,18 +1,21 @@
 """The connection to MongoDB, and the indexes that the product relies on."""
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pymongo
 from flask import Flask
 from mongoengine import Document, OperationError, connect, disconnect
 from mongoengine.connection import ConnectionFailure, get_connection
-from pymongo.errors import ConfigurationError, PyMongoError
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, ConfigurationError, PyMongoError
 
 from config import SettingsError
 
 DATABASE_NAME = "movie-bag"
 # A whole operation, finding a server, and, where the first does not count, one step of it.
 TIMEOUTS = ("timeoutMS", "serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS")
+DUPLICATE_KEY = 11000
 # mongoengine wraps some of pymongo's errors.
 DATABASE_ERRORS = (PyMongoError, OperationError)
 
@@ -63,6 +66,16 @@ def ensure_indexes(document: type[Document]) -> None:
         with without_time_limit():
             document.ensure_indexes()
         _indexed.add(document)
+
+
+def insert_missing(collection: Collection[Any], documents: list[dict[str, Any]]) -> int:
+    """Insert the documents that no unique index rejects; return the number inserted."""
+    try:
+        return len(collection.insert_many(documents, ordered=False).inserted_ids)
+    except BulkWriteError as error:
+        if any(failure["code"] != DUPLICATE_KEY for failure in error.details["writeErrors"]):
+            raise
+        return int(error.details["nInserted"])
 
 
 def without_time_limit() -> AbstractContextManager[None]:

@@ -11,13 +11,13 @@ from contextlib import suppress
 from typing import Any
 
 from mongoengine.connection import get_db
-from pymongo import DeleteOne, InsertOne, UpdateOne
+from pymongo import DeleteOne, UpdateOne
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError
 
 from config import SettingsError
-from database.db import DATABASE_ERRORS
-from database.models import DUPLICATE_KEY, Job
+from database.db import DATABASE_ERRORS, insert_missing
+from database.models import Job
 
 BATCH_SIZE = 500
 COMMAND = "flask --app app db upgrade"
@@ -57,7 +57,8 @@ def move_mails_to_jobs(on_progress: Progress) -> None:
     for batch in _batches(mails):
         for collection, converted in (("job", _job), ("sent_mail", _sent_mail)):
             documents = [document for mail in batch if (document := converted(mail))]
-            _insert_missing(collection, documents)
+            if documents:  # those that an interrupted run has inserted are rejected
+                insert_missing(get_db()[collection], documents)
         mails.bulk_write([DeleteOne({"_id": mail["_id"]}) for mail in batch], ordered=False)
         on_progress(len(batch))
     mails.drop()
@@ -151,17 +152,6 @@ def _store_version(version: int) -> None:
     values = {"version": version, "at": time.time()}
     with suppress(DuplicateKeyError):  # another process stored the first version
         get_db()[VERSIONS].update_one(CURRENT, {"$set": values}, upsert=True)
-
-
-def _insert_missing(collection: str, documents: list[Stored]) -> None:
-    """Insert documents, except those that an interrupted run has inserted already."""
-    if not documents:
-        return
-    try:
-        get_db()[collection].bulk_write(list(map(InsertOne, documents)), ordered=False)
-    except BulkWriteError as error:
-        if any(failure["code"] != DUPLICATE_KEY for failure in error.details["writeErrors"]):
-            raise
 
 
 def _batches(collection: Collection[Stored]) -> Iterator[list[Stored]]:

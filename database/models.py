@@ -14,12 +14,12 @@ from typing import Any
 import mongoengine as db
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.errors import BulkWriteError
+
+from database.db import insert_missing
 
 USER = "user"
 ADMIN = "admin"
 ROLES = (USER, ADMIN)
-DUPLICATE_KEY = 11000
 # Unknown fields, of a later version, are ignored; database.db.ensure_indexes creates the indexes.
 META = {"strict": False, "auto_create_index": False}
 
@@ -269,10 +269,4 @@ class Movie(db.Document):
     @classmethod
     def insert_new(cls, movies: list[Stored]) -> int:
         """Insert the movies whose names are not taken; return the number inserted."""
-        try:
-            inserted = cls._get_collection().insert_many(movies, ordered=False).inserted_ids
-        except BulkWriteError as error:
-            if any(failure["code"] != DUPLICATE_KEY for failure in error.details["writeErrors"]):
-                raise
-            return int(error.details["nInserted"])
-        return len(inserted)
+        return insert_missing(cls._get_collection(), movies)

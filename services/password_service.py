@@ -1,5 +1,8 @@
 """Passwords: how they are verified, which are strong enough, how they are changed and reset."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from flask import current_app
 
 from database.models import Stored, User
@@ -21,16 +24,23 @@ from services.token_service import LINKS, PWD_RESET, Claims
 MAX_LENGTH = 128
 
 
+@contextmanager
+def _pool_errors() -> Iterator[None]:
+    """Raise ServiceUnavailableError if the hashing pool is full."""
+    try:
+        yield
+    except PoolFull:
+        raise errors.ServiceUnavailableError from None
+
+
 def hash_password(password: str) -> str:
     """Return the bcrypt hash of password, of any length: it is normalised and prehashed.
 
     Raises:
         ServiceUnavailableError: the hashing pool is full.
     """
-    try:
+    with _pool_errors():
         return password_hashing.hash_password(password, current_app.config["BCRYPT_LOG_ROUNDS"])
-    except PoolFull:
-        raise errors.ServiceUnavailableError from None
 
 
 def verify_password(user: User | None, password: str) -> bool:
@@ -43,10 +53,8 @@ def verify_password(user: User | None, password: str) -> bool:
     """
     stored = user.password if user else None
     rounds = current_app.config["BCRYPT_LOG_ROUNDS"]
-    try:
+    with _pool_errors():
         return password_hashing.verify_password(password, stored, rounds)
-    except PoolFull:
-        raise errors.ServiceUnavailableError from None
 
 
 def upgrade_hash(user: User, password: str) -> None:
@@ -90,11 +98,9 @@ def validate_password(password: str, email: str, name: str | None) -> None:
         reason = f"Must be between {min_length} and {MAX_LENGTH} characters long."
         raise errors.SchemaValidationError({"password": [reason]})
     personal = [text for text in (email, name) if text]
-    try:
+    with _pool_errors():
         # In the same pool, because it takes as much processor time as a hash.
         strength = password_hashing.run(estimate_strength, password, personal)
-    except PoolFull:
-        raise errors.ServiceUnavailableError from None
     if strength.score < current_app.config["PASSWORD_MIN_SCORE"]:
         raise errors.SchemaValidationError({"password": strength.reasons})
 
