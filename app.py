@@ -71,7 +71,7 @@ def _load_config(app: Flask, config: Mapping[str, Any]) -> None:
 def _initialize_background(app: Flask) -> None:
     mail_service.mail.init_app(app)
     app.extensions["worker"] = Worker(app, JOB_HANDLERS)
-    app.before_request(app.extensions["worker"].start)
+    app.before_request(app.extensions["worker"].start)  # for `flask run`; servers start it earlier
     # Called by run.py and gunicorn.conf.py, after any fork.
     app.extensions["start_metrics"] = partial(start_metrics, app)
 
@@ -79,7 +79,8 @@ def _initialize_background(app: Flask) -> None:
 def _is_command_lookup() -> bool:
     """Return whether `flask user …` loads the app only to find the command.
 
-    The command opens the database itself when it runs (commands/group.py).
+    click's current command is the group of all commands until the one that was asked for is found,
+    which opens the database itself when it runs (commands/group.py).
     """
     context = click.get_current_context(silent=True)
     return context is not None and isinstance(context.command, FlaskGroup)

@@ -23,7 +23,7 @@ ROLES = (USER, ADMIN)
 # Unknown fields, of a later version, are ignored; database.db.ensure_indexes creates the indexes.
 META = {"strict": False, "auto_create_index": False}
 
-# A document as pymongo returns it.
+# A document, a part of one or an update, as pymongo takes and returns them: plain dicts.
 Stored = dict[str, Any]
 
 
@@ -31,7 +31,8 @@ class Session(db.EmbeddedDocument):
     """One login and its refreshes; its key in User.sessions is its id.
 
     `generation` counts the refreshes; a token of another generation is revoked. `rotated` has the
-    time at which each of the last few generations was replaced, for the grace period.
+    time at which each of the last few generations was replaced, for the grace period, under keys
+    like g7: a bare 7 in a path could mean a place in a list.
     """
 
     generation: int = db.IntField(default=0)

@@ -15,8 +15,9 @@ from infra import metrics
 # Work on a job begins after the response is sent: otherwise the work for an existing account would
 # slow the response down and reveal the account.
 SEND_DELAY = 0.3
-# Longer than a job takes: five replies of the mail server, each within MAIL_TIMEOUT, and two of
-# the database. So no other process repeats a job that is being worked on.
+# Longer than a job takes once the connection is open, when the lease is renewed: five replies of
+# the mail server, each within MAIL_TIMEOUT, and two of the database. So no other process repeats a
+# job that is being worked on.
 LEASE_SECONDS = 85.0
 RETRY_WINDOW = 24 * 3600.0
 

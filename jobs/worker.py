@@ -63,7 +63,7 @@ class Worker:
         if self._pid == os.getpid():
             return
         with self._starting:
-            if self._pid != os.getpid():
+            if self._pid != os.getpid():  # threads do not survive a fork, so a new process has none
                 self._woken, self._stopping = threading.Event(), threading.Event()
                 self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
                 self._thread.start()
@@ -96,10 +96,8 @@ class Worker:
                     logger.error("Jobs are waiting: %s; trying again", name, exc_info=unexpected)
                 failing = True
             self._woken.wait(POLL_SECONDS)
-            # Cleared before jobs are claimed, so that no wake is lost; a new job is due SEND_DELAY
-            # after it.
-            self._woken.clear()
-            self._stopping.wait(SEND_DELAY)
+            self._woken.clear()  # before jobs are claimed, so that no wake is lost
+            self._stopping.wait(SEND_DELAY)  # until the job that woke the thread is due, or stop()
 
     def run_due_jobs(self) -> None:
         """Work on jobs until none is due, or the queue is paused; raises DATABASE_ERRORS."""

@@ -6,19 +6,12 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from schemas.auth import NewPasswordSchema
 from schemas.base import load
-from services import password_service
-from services.errors import (
-    BadTokenError,
-    ExpiredTokenError,
-    SchemaValidationError,
-    ServiceUnavailableError,
-    UsedTokenError,
-)
+from services import errors, password_service
 from web.body import read_body
 from web.pages import STYLED_POLICY, page
 from web.rate_limits import limit_by_ip
 
-TOKEN_ERRORS = (BadTokenError, ExpiredTokenError, UsedTokenError)
+TOKEN_ERRORS = (errors.BadTokenError, errors.ExpiredTokenError, errors.UsedTokenError)
 
 
 class Welcome(MethodView):
@@ -42,7 +35,7 @@ class Docs(MethodView):
 class ResetPage(MethodView):
     """A form for a new password. The token is in its URL, so that URL is sent nowhere else."""
 
-    @page(*TOKEN_ERRORS, ServiceUnavailableError)
+    @page(*TOKEN_ERRORS, errors.ServiceUnavailableError)
     def get(self, token: str) -> str:
         """Show the form; the token stays valid, because mail scanners open links too."""
         g.account = password_service.user_from_reset_token(token).email
@@ -50,10 +43,10 @@ class ResetPage(MethodView):
 
     @limit_by_ip("RESET")
     @page(
-        SchemaValidationError,
+        errors.SchemaValidationError,
         *TOKEN_ERRORS,
         RequestEntityTooLarge,
-        ServiceUnavailableError,
+        errors.ServiceUnavailableError,
         form=NewPasswordSchema,
     )
     def post(self, token: str) -> str:

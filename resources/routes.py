@@ -8,54 +8,38 @@ import flask_swagger_ui
 from flask import Blueprint, Flask, Response
 
 from config import DEVELOPMENT
-from resources.auth import (
-    LoginApi,
-    LogoutApi,
-    PasswordApi,
-    RefreshApi,
-    SessionApi,
-    SessionsApi,
-    SignupApi,
-    VerifyApi,
-)
-from resources.dev_mail import SentMailPage, SentMails, require_localhost
-from resources.health import Health, Readiness
-from resources.movie import MovieApi, MoviesApi
-from resources.openapi import OpenApiDocument
-from resources.pages import Docs, ResetPage, Welcome
-from resources.reset_password import ForgotPassword, ResetPassword
-from resources.users import MeApi, UserApi, UsersApi
+from resources import auth, dev_mail, health, movie, openapi, pages, reset_password, users
 from web.json_response import json_response
 from web.pages import register_pages
 
 API_ROUTES = {
-    "/api/auth/signup": SignupApi,
-    "/api/auth/login": LoginApi,
-    "/api/auth/refresh": RefreshApi,
-    "/api/auth/verify": VerifyApi,
-    "/api/auth/logout": LogoutApi,
-    "/api/auth/sessions": SessionsApi,
-    "/api/auth/sessions/<session_id>": SessionApi,
-    "/api/auth/password": PasswordApi,
-    "/api/auth/forgot": ForgotPassword,
-    "/api/auth/reset": ResetPassword,
-    "/api/movies": MoviesApi,
-    "/api/movies/<movie_id>": MovieApi,
-    "/api/users/me": MeApi,
-    "/api/users": UsersApi,
-    "/api/users/<user_id>": UserApi,
-    "/api/openapi.json": OpenApiDocument,
-    "/healthz": Health,
-    "/readyz": Readiness,
+    "/api/auth/signup": auth.SignupApi,
+    "/api/auth/login": auth.LoginApi,
+    "/api/auth/refresh": auth.RefreshApi,
+    "/api/auth/verify": auth.VerifyApi,
+    "/api/auth/logout": auth.LogoutApi,
+    "/api/auth/sessions": auth.SessionsApi,
+    "/api/auth/sessions/<session_id>": auth.SessionApi,
+    "/api/auth/password": auth.PasswordApi,
+    "/api/auth/forgot": reset_password.ForgotPassword,
+    "/api/auth/reset": reset_password.ResetPassword,
+    "/api/movies": movie.MoviesApi,
+    "/api/movies/<movie_id>": movie.MovieApi,
+    "/api/users/me": users.MeApi,
+    "/api/users": users.UsersApi,
+    "/api/users/<user_id>": users.UserApi,
+    "/api/openapi.json": openapi.OpenApiDocument,
+    "/healthz": health.Health,
+    "/readyz": health.Readiness,
 }
 PAGE_ROUTES = {
-    "/": Welcome,
-    "/api/docs": Docs,
-    "/reset/<token>": ResetPage,
+    "/": pages.Welcome,
+    "/api/docs": pages.Docs,
+    "/reset/<token>": pages.ResetPage,
 }
 DEVELOPMENT_ROUTES = {
-    "/dev/mail": SentMails,
-    "/dev/mail/<mail_id>": SentMailPage,
+    "/dev/mail": dev_mail.SentMails,
+    "/dev/mail/<mail_id>": dev_mail.SentMailPage,
 }
 
 
@@ -83,7 +67,7 @@ def initialize_routes(app: Flask) -> None:
     register_pages(app, _blueprint("pages", PAGE_ROUTES))
     if app.config["APP_ENV"] == DEVELOPMENT:
         development = _blueprint("development", DEVELOPMENT_ROUTES)
-        development.before_request(require_localhost)
+        development.before_request(dev_mail.require_localhost)
         register_pages(app, development)
     swagger = Path(flask_swagger_ui.__file__).parent / "dist"
     app.register_blueprint(

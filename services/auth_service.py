@@ -38,7 +38,8 @@ def log_in(email: str, password: str, user_agent: str) -> Tokens:
         UnauthorizedError
     """
     user = User.get_by_email(email)
-    if not password_service.verify_password(user, password) or user is None:
+    is_correct = password_service.verify_password(user, password)  # False without a user, as slowly
+    if user is None or not is_correct:
         event_service.record(Event.LOGIN_FAILED, user_id=user and user.id, email=email)
         raise UnauthorizedError
     password_service.upgrade_hash(user, password)

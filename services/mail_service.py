@@ -58,7 +58,10 @@ class Message(flask_mail.Message):
 
 @contextmanager
 def send_email() -> Iterator[Handle]:
-    """Yield the function that handles jobs of kind send_email, with one connection per batch."""
+    """Handle jobs of kind send_email, as jobs/worker.py asks: yield the function that sends one.
+
+    The emails of a batch share a connection.
+    """
     with closing(Connection(current_app.extensions["mail"])) as connection:
         yield partial(_send, connection)
 
@@ -74,7 +77,8 @@ def _send(connection: Connection, job: Job) -> bool:
         return False
     with smtp.job_errors(connection):
         newly_opened = connection.open()
-        # Opening takes time: if the lease has expired meanwhile, another worker sends this email.
+        # Opening takes time: if the lease has expired meanwhile, another worker has the job and
+        # sends this email; what this one still does with the job changes nothing.
         if newly_opened and not queue.renew_lease(job):
             return False
         message = compose(job, user)

@@ -1,4 +1,8 @@
-"""Passwords: how they are verified, which are strong enough, how they are changed and reset."""
+"""Passwords: how they are verified, which are strong enough, how they are changed and reset.
+
+Hashes and estimates of strength take a quarter of a second of a core each. They run in a bounded
+pool of threads (infra/password_hashing.py), so that other requests are not slowed down.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,6 +166,7 @@ def change_password(user: User, claims: Claims, current_password: str, password:
         event_service.record(Event.PASSWORD_CHANGED, user_id=user.id)
         return
     session_service.authenticate(claims)  # raises BadTokenError if the session is not active
+    # It is: another request of this session has changed the password first.
     raise _invalid_current_password("The password has just been changed.")
 
 

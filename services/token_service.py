@@ -34,8 +34,8 @@ Claims = dict[str, Any]
 class LinkKind:
     """A kind of mailed link: its scope, its settings, and the version of what it may change.
 
-    Its token has the version as a claim, and is void once the user's version differs. Without it,
-    a link would stay valid after the password reset that was meant to lock an attacker out.
+    The token of a reset link, for example, holds the user's `password_version` as the claim `pwv`.
+    Changing the password increments that version: no reset link mailed before is valid then.
     """
 
     scope: str
@@ -118,7 +118,7 @@ def encode_link(link: LinkKind, user: User) -> str:
 
 
 def _encode(user: User, scope: str, seconds: float, **claims: Any) -> str:
-    # The library's name for any token: decode and web.jwt check its scope.
+    # The library's function signs a token of any scope; `decode` checks the scope.
     token: str = create_access_token(
         str(user.id),
         expires_delta=timedelta(seconds=seconds),
@@ -167,7 +167,8 @@ def _verify_signature(token: str, *keys: str) -> tuple[str, Claims]:
             continue
         claims = decoded["payload"]
         scope = claims.get("scope")
-        # In a list, because a forged scope may be unhashable.
+        # Another program that has the key may sign tokens: ours name the key, and a known scope (in
+        # a list, because a forged scope may be unhashable).
         if decoded["header"].get("kid") != key_id(key) or scope not in list(SCHEMAS):
             break
         return scope, SCHEMAS[scope].load(claims)

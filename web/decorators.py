@@ -14,15 +14,7 @@ from marshmallow import Schema
 
 from database.models import User
 from schemas.base import load
-from services import session_service, token_service
-from services.errors import (
-    MISSING_FIELD,
-    BadTokenError,
-    ExpiredTokenError,
-    ForbiddenError,
-    MissingTokenError,
-    SchemaValidationError,
-)
+from services import errors, session_service, token_service
 from services.token_service import ACCESS, Claims
 from web.body import read_body, read_json
 from web.jwt import bearer_token
@@ -30,7 +22,7 @@ from web.jwt import bearer_token
 View = Callable[..., Any]
 Decorator = Callable[[View], View]
 
-TOKEN_ERRORS = (MissingTokenError, BadTokenError, ExpiredTokenError)
+TOKEN_ERRORS = (errors.MissingTokenError, errors.BadTokenError, errors.ExpiredTokenError)
 
 
 class NoFields(Schema):
@@ -59,11 +51,6 @@ def note(view: View, **notes: Any) -> View:
     notes["errors"] = (*operation.errors, *notes.get("errors", ()))
     vars(operation).update(notes)
     return view
-
-
-def errors(*classes: type[Exception]) -> Decorator:
-    """Note errors that a view may raise."""
-    return lambda view: note(view, errors=classes)
 
 
 def body(schema: type[Schema]) -> Decorator:
@@ -129,7 +116,7 @@ def token_in_body_or_header(field: str, scope: str) -> Decorator:
         def wrapper(*args: Any, **arguments: Any) -> Any:
             if not arguments.get(field):
                 if "Authorization" not in request.headers:
-                    raise SchemaValidationError({field: [MISSING_FIELD]})
+                    raise errors.SchemaValidationError({field: [errors.MISSING_FIELD]})
                 arguments[field] = bearer_token()
             return view(*args, **arguments)
 
@@ -172,11 +159,10 @@ def requires_admin(view: View) -> View:
     """Accept access tokens of admins and pass user and claims to the view."""
 
     @requires_user
-    @errors(ForbiddenError)
     @wraps(view)
     def wrapper(*args: Any, user: User, **arguments: Any) -> Any:
         if not user.is_admin:
-            raise ForbiddenError
+            raise errors.ForbiddenError
         return view(*args, user=user, **arguments)
 
-    return wrapper
+    return note(wrapper, errors=(errors.ForbiddenError,))
