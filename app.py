@@ -79,8 +79,8 @@ def _initialize_background(app: Flask) -> None:
 def _is_command_lookup() -> bool:
     """Return whether `flask user …` loads the app only to find the command.
 
-    click's current command is the group of all commands until the one that was asked for is found,
-    which opens the database itself when it runs (commands/group.py).
+    click's current command is the group of all commands until it has found the one to run. That one
+    opens the database itself (commands/group.py).
     """
     context = click.get_current_context(silent=True)
     return context is not None and isinstance(context.command, FlaskGroup)

@@ -33,6 +33,7 @@ RENAMED_SETTINGS = {
 LINK = Regexp(r"[A-Za-z][\w.+-]+:.*\{token\}", error="Must be a link that contains {{token}}.")
 # As a browser writes it: no path, no trailing slash, no pattern.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]+)?")
+# (?a:…) restricts \w to ASCII.
 ADDRESS = r"(?a:[\w.+-]+@[\w.-]+)"
 SENDER = rf"({ADDRESS}|[\w .'-]+<{ADDRESS}>)\Z"
 

@@ -60,7 +60,7 @@ class Api(flask_restful.Api):
 
 def initialize_routes(app: Flask) -> None:
     """Register every resource and page."""
-    app.url_map.merge_slashes = False  # its redirects would repeat the Host of the request
+    app.url_map.merge_slashes = False  # its redirects would go to the request's Host
     api = Api(app)
     for url, resource in API_ROUTES.items():
         api.add_resource(resource, url)
