@@ -20,6 +20,8 @@ from database.db import insert_missing
 USER = "user"
 ADMIN = "admin"
 ROLES = (USER, ADMIN)
+# For how many generations a session remembers how each was replaced.
+REMEMBERED_GENERATIONS = 8
 # Unknown fields, of a later version, are ignored; database.db.ensure_indexes creates the indexes.
 META = {"strict": False, "auto_create_index": False}
 
@@ -30,9 +32,10 @@ Stored = dict[str, Any]
 class Session(db.EmbeddedDocument):
     """One login and its refreshes; its key in User.sessions is its id.
 
-    `generation` counts the refreshes; a token of another generation is revoked. `rotated` has the
-    time at which each of the last few generations was replaced, for the grace period, under keys
-    like g7: a bare 7 in a path could mean a place in a list.
+    `generation` counts its pairs of tokens; services/session_grace.py decides about earlier ones.
+    `rotated` has the time at which each of the last few generations was refreshed, `refreshed_by`
+    the client that did it, under keys like g7: a bare 7 in a path could mean a place in a list.
+    `without_grace` lists the generations that a change of the password replaced.
     """
 
     generation: int = db.IntField(default=0)
@@ -40,6 +43,8 @@ class Session(db.EmbeddedDocument):
     last_used_at: float = db.FloatField(default=time.time)
     user_agent: str = db.StringField(default="")
     rotated: dict[str, float] = db.MapField(db.FloatField())
+    refreshed_by: dict[str, dict[str, str]] = db.MapField(db.DictField())
+    without_grace: list[int] = db.ListField(db.IntField())
 
     meta = {"strict": False}
 
@@ -83,7 +88,11 @@ class User(db.Document):
     @classmethod
     def get_with_session(cls, user_id: str, session_id: str) -> "tuple[User, Stored] | None":
         """Return a user and one session as stored, in one read; None if either is missing."""
-        stored = cls._get_collection().find_one({"_id": ObjectId(user_id)}) or {}
+        stored = cls._get_collection().find_one({"_id": ObjectId(user_id)})
+        return cls._with_session(stored or {}, session_id)
+
+    @classmethod
+    def _with_session(cls, stored: Stored, session_id: str) -> "tuple[User, Stored] | None":
         session = stored.get("sessions", {}).get(session_id)
         return (cls._from_stored(stored), session) if session else None
 
@@ -122,42 +131,46 @@ class User(db.Document):
 
     @classmethod
     def refresh_session(
-        cls, user_id: str, session_id: str, generation: int, remembered: int
-    ) -> "User | None":
-        """Increment the generation of a session and return its user.
+        cls, user_id: str, session_id: str, generation: int, client: Stored
+    ) -> "tuple[User, Stored] | None":
+        """Increment the generation of a session and return its user and the session.
 
         Return None, and change nothing, unless the session is at this generation. The session
-        remembers when its last few generations (`remembered` of them) were replaced, under keys
-        like g7.
+        remembers when and by which client its last few generations were replaced.
         """
         session, now = f"sessions.{session_id}", time.time()
+        key, oldest = f"g{generation}", f"g{generation - REMEMBERED_GENERATIONS}"
         update = {
             "$inc": {f"{session}.generation": 1},
-            "$set": {f"{session}.last_used_at": now, f"{session}.rotated.g{generation}": now},
-            "$unset": {f"{session}.rotated.g{generation - remembered}": 1},
+            "$set": {
+                f"{session}.last_used_at": now,
+                f"{session}.rotated.{key}": now,
+                f"{session}.refreshed_by.{key}": client,
+            },
+            "$unset": {f"{session}.rotated.{oldest}": 1, f"{session}.refreshed_by.{oldest}": 1},
         }
         at_generation = {"_id": ObjectId(user_id), f"{session}.generation": generation}
         stored = cls._get_collection().find_one_and_update(
             at_generation, update, return_document=ReturnDocument.AFTER
         )
-        return cls._from_stored(stored) if stored else None
+        return cls._with_session(stored or {}, session_id)
 
     @classmethod
-    def revoke_session(
-        cls, user_id: object, session_id: str, generation: int | None = None
-    ) -> bool:
-        """Remove a session (only at `generation`, if given); return whether it was removed."""
+    def revoke_session(cls, user_id: object, session_id: str) -> bool:
+        """Remove a session; return whether it was there."""
         session = f"sessions.{session_id}"
-        condition = {
-            f"{session}.generation": {"$exists": True} if generation is None else generation
-        }
-        users = cls.objects(__raw__={"_id": ObjectId(str(user_id)), **condition})
-        return bool(users.update_one(__raw__={"$unset": {session: 1}}))
+        condition = {"_id": ObjectId(str(user_id)), f"{session}.generation": {"$exists": True}}
+        return bool(cls.objects(__raw__=condition).update_one(__raw__={"$unset": {session: 1}}))
 
     @classmethod
     def revoke_all_sessions(cls, user_id: object) -> None:
         """Remove every session of a user."""
         cls.objects(id=user_id).update_one(set__sessions={})
+
+    @classmethod
+    def revoke_sessions_of_everyone(cls) -> None:
+        """Remove every session of every user."""
+        cls.objects.update(set__sessions={})
 
     def change_credentials(
         self, changes: Stored, only_if: Stored, keep_sessions: Mapping[str, Stored]

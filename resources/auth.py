@@ -9,6 +9,7 @@ from database.models import Stored, User
 from schemas.auth import (
     ChangePasswordSchema,
     LoginSchema,
+    RefreshTokenSchema,
     SessionSchema,
     SignedUpSchema,
     SignupSchema,
@@ -53,12 +54,12 @@ class RefreshApi(Resource):
     """The exchange of refresh tokens."""
 
     @limit_by_ip("REFRESH")
-    @requires_token(REFRESH)
-    @no_input
+    @requires_token(REFRESH, or_field="refresh_token")
+    @body(RefreshTokenSchema)
     @response(TokensSchema, headers=NO_STORE)
-    def post(self, claims: Claims) -> Tokens:
+    def post(self, claims: Claims, **_: str) -> Tokens:
         """Exchange a refresh token for the next pair; the previous pair is revoked."""
-        return session_service.refresh(claims)
+        return session_service.refresh(claims, request.headers.get("User-Agent", ""))
 
 
 class VerifyApi(Resource):
@@ -77,10 +78,10 @@ class VerifyApi(Resource):
 class LogoutApi(Resource):
     """The end of a session."""
 
-    @requires_token(ACCESS, REFRESH)
-    @no_input
+    @requires_token(ACCESS, REFRESH, or_field="refresh_token")
+    @body(RefreshTokenSchema)
     @response(MessageSchema)
-    def delete(self, claims: Claims) -> dict[str, str]:
+    def delete(self, claims: Claims, **_: str) -> dict[str, str]:
         """End the session: both of its tokens are revoked."""
         session_service.log_out(claims)
         return {"message": "Logged out"}
@@ -122,10 +123,7 @@ class PasswordApi(Resource):
 
     @requires_user
     @body(ChangePasswordSchema)
-    @response(MessageSchema, errors.TooManyRequestsError)
-    def put(
-        self, user: User, claims: Claims, current_password: str, password: str
-    ) -> dict[str, str]:
-        """Change the password; every other session of the user is revoked."""
-        password_service.change_password(user, claims, current_password, password)
-        return {"message": "Password has been changed"}
+    @response(TokensSchema, errors.TooManyRequestsError, headers=NO_STORE)
+    def put(self, user: User, claims: Claims, current_password: str, password: str) -> Tokens:
+        """Change the password; every other session and the previous pair are revoked."""
+        return password_service.change_password(user, claims, current_password, password)

@@ -63,6 +63,12 @@ class ResetPasswordSchema(NewPasswordSchema):
     reset_token = fields.String(metadata={"examples": [EXAMPLE_TOKEN]})
 
 
+class RefreshTokenSchema(Schema):
+    """A refresh token, which may be sent as a bearer token instead."""
+
+    refresh_token = fields.String(metadata={"examples": [EXAMPLE_TOKEN]})
+
+
 class CurrentPasswordSchema(Schema):
     """The current password, to prove that the request is the user's."""
 

@@ -64,9 +64,21 @@ class TokenError(ApiError):
 
 
 class BadTokenError(TokenError):
-    """The token is forged, has another scope, or belongs to a revoked session."""
+    """The token is forged, or has another scope."""
 
     message = "Invalid token"
+
+
+class SupersededTokenError(TokenError):
+    """The session continues with later tokens: the client has them, or may refresh."""
+
+    message = "Token was replaced by a refresh"
+
+
+class SessionEndedError(TokenError):
+    """The session was revoked, or its user deleted: the client must log in."""
+
+    message = "Session has ended"
 
 
 class ExpiredTokenError(TokenError):

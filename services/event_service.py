@@ -18,6 +18,7 @@ class Event(StrEnum):
     SESSION_REVOKED = "session_revoked"
     SESSIONS_REVOKED = "sessions_revoked"
     REFRESH_TOKEN_REUSED = "refresh_token_reused"
+    REFRESH_TOKEN_REUSED_IN_GRACE = "refresh_token_reused_in_grace"
     PASSWORD_RESET_REQUESTED = "password_reset_requested"
     PASSWORD_RESET = "password_reset"
     PASSWORD_CHANGED = "password_changed"
@@ -27,7 +28,9 @@ class Event(StrEnum):
     USER_DELETED = "user_deleted"
 
 
-def record(event: Event, *, user_id: object = None, email: str | None = None) -> None:
+def record(
+    event: Event, *, user_id: object = None, email: str | None = None, **details: str | None
+) -> None:
     """Log and count an event, with its actor if that was another user.
 
     An email appears as a pseudonym. web sets `g.client_ip` and `g.actor_id`; both are missing at
@@ -40,5 +43,6 @@ def record(event: Event, *, user_id: object = None, email: str | None = None) ->
         by=actor if actor != user else None,
         ip=g.get("client_ip", "shell"),
         email=pseudonym(email, current_app.config["JWT_SECRET_KEY"]) if email else None,
+        **details,
     )
     metrics.EVENTS.labels(event).inc()

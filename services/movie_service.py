@@ -50,7 +50,7 @@ def add(user: User, name: str, casts: list[str], genres: list[str]) -> Movie:
 
     Raises:
         MovieAlreadyExistsError
-        BadTokenError: the user was deleted meanwhile.
+        SessionEndedError: the user was deleted meanwhile.
     """
     ensure_indexes(Movie)
     movie = Movie(**_to_store(str(user.id), name, casts, genres))
@@ -60,7 +60,7 @@ def add(user: User, name: str, casts: list[str], genres: list[str]) -> Movie:
         raise errors.MovieAlreadyExistsError from None
     if User.objects(id=user.id).only("id").first() is None:
         movie.delete()
-        raise errors.BadTokenError
+        raise errors.SessionEndedError
     return movie
 
 

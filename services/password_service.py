@@ -19,6 +19,7 @@ from services import (
     event_service,
     mail_service,
     rate_limit_service,
+    session_grace,
     session_service,
     token_service,
 )
@@ -149,25 +150,28 @@ def reset_password(token: str, password: str) -> User:
     return user
 
 
-def change_password(user: User, claims: Claims, current_password: str, password: str) -> None:
-    """Set another password, and revoke every session except the one of claims.
+def change_password(
+    user: User, claims: Claims, current_password: str, password: str
+) -> session_service.Tokens:
+    """Set another password and return the next pair; every other session is revoked.
+
+    The pair before is revoked at once: who has stolen it must not have the next one too.
 
     Raises:
         SchemaValidationError: the current password is wrong or the new one weak.
-        BadTokenError: the session was refreshed or revoked meanwhile.
+        SessionEndedError, SupersededTokenError: the session was revoked or refreshed meanwhile.
     """
     verify_current_password(user, current_password)
     validate_password(password, user.email, user.name)
     session_id = claims["sid"]
-    session = (user.read_sessions() or {}).get(session_id)
-    # This session is kept as it was read, so it must not have been refreshed since.
-    unchanged = {f"sessions.{session_id}.generation": claims["gen"]}
-    if session and _set_password(user, password, unchanged, {session_id: session}):
-        event_service.record(Event.PASSWORD_CHANGED, user_id=user.id)
-        return
-    session_service.authenticate(claims)  # raises BadTokenError if the session is not active
-    # It is: another request of this session has changed the password first.
-    raise _invalid_current_password("The password has just been changed.")
+    _, session = session_service.find(claims)
+    next_session = session_grace.replace_without_grace(session)
+    unchanged = {f"sessions.{session_id}.generation": session["generation"]}
+    if not _set_password(user, password, unchanged, {session_id: next_session}):
+        session_service.find(claims)  # raises SessionEndedError if the session was revoked
+        raise errors.SupersededTokenError
+    event_service.record(Event.PASSWORD_CHANGED, user_id=user.id)
+    return session_service.issue_tokens(user, session_id, next_session)
 
 
 def _set_password(

@@ -2,9 +2,10 @@
 
 Access and refresh tokens name their session (`sid`) and its generation (`gen`). Each step is one
 conditional update of the user's document, and a token that names an older generation is revoked
-(RFC 9700 §4.14).
+(RFC 9700 §4.14), after a grace of seconds (session_grace.py).
 """
 
+import math
 import secrets
 import time
 from typing import Any
@@ -12,14 +13,12 @@ from typing import Any
 from flask import current_app
 
 from database.models import Session, Stored, User
-from services import errors, event_service
+from services import errors, event_service, session_grace
 from services.event_service import Event
+from services.session_grace import USER_AGENT_CHARACTERS
 from services.token_service import ACCESS, REFRESH, Claims, encode_session_token, session_claims
 
 MAX_SESSIONS = 20
-# For how many generations a session remembers when each was replaced, for the grace period.
-REMEMBERED_GENERATIONS = 8
-USER_AGENT_CHARACTERS = 200
 
 # The response of login and refresh.
 Tokens = dict[str, Any]
@@ -41,7 +40,7 @@ def create(user: User, user_agent: str) -> Tokens:
             raise errors.UnauthorizedError
         # It fails if the user logged in elsewhere since the read: read again then.
         if user.add_session(session_id, session, evict=_sessions_to_evict(stored)):
-            return _issue_tokens(user, session_id, session.generation, session.created_at)
+            return issue_tokens(user, session_id, session.to_mongo())
 
 
 def _sessions_to_evict(sessions: dict[str, Stored]) -> list[str]:
@@ -63,61 +62,50 @@ def authenticate(claims: Claims) -> User:
     """Return the user of an access token if its session is active, in one read.
 
     Raises:
-        BadTokenError: the session was revoked or refreshed.
+        SessionEndedError: the session was revoked, or its user deleted.
+        SupersededTokenError: the session was refreshed.
     """
-    found = User.get_with_session(claims["sub"], claims["sid"])
-    if found is None or found[1]["generation"] != claims["gen"]:
-        raise errors.BadTokenError
-    return found[0]
+    return find(claims)[0]
 
 
-def refresh(claims: Claims) -> Tokens:
+def find(claims: Claims) -> tuple[User, Stored]:
+    """Return the user and the stored session of an access token; raises what authenticate does."""
+    user, session = session_grace.read(claims)
+    if not session_grace.accepts_access_token(session, claims["gen"]):
+        raise errors.SupersededTokenError
+    return user, session
+
+
+def refresh(claims: Claims, user_agent: str = "") -> Tokens:
     """Exchange a refresh token for the next pair; the previous pair is revoked.
 
     Refresh token reuse detection (RFC 9700 §4.14.2): a token that was exchanged before revokes the
-    session, because one of its two holders stole it. Within JWT_REFRESH_GRACE seconds it gets the
-    current pair instead, because two tabs may refresh at once.
+    session, because one of its two holders stole it. Within a grace it gets the current pair.
 
     Raises:
-        BadTokenError
+        SupersededTokenError: a change of the password replaced the token.
+        SessionEndedError: the session was revoked, maybe by this reuse.
         ExpiredTokenError: the session has reached JWT_SESSION_MAX_AGE.
     """
-    session_id, generation = claims["sid"], claims["gen"]
-    user = User.refresh_session(claims["sub"], session_id, generation, REMEMBERED_GENERATIONS)
-    if user is None:
-        user, current = _reuse_within_grace(claims)
-    else:
-        current = generation + 1
-    return _issue_tokens(user, session_id, current, claims["auth_time"])
-
-
-def _reuse_within_grace(claims: Claims) -> tuple[User, int]:
-    """Return the user and the current generation, or revoke the session."""
-    found = User.get_with_session(claims["sub"], claims["sid"])
-    if found is None:
-        raise errors.BadTokenError
-    user, session = found
-    replaced_at = session.get("rotated", {}).get(f"g{claims['gen']}", 0)
-    seconds = max(time.time() - replaced_at, 0)  # the clock of another machine may be ahead
-    if seconds >= current_app.config["JWT_REFRESH_GRACE"]:
-        User.revoke_session(user.id, claims["sid"])
-        event_service.record(Event.REFRESH_TOKEN_REUSED, user_id=user.id)
-        raise errors.BadTokenError
-    return user, session["generation"]
-
-
-def _issue_tokens(user: User, session_id: str, generation: int, auth_time: float) -> Tokens:
-    """Return a pair of tokens; neither outlasts the session, which began at auth_time."""
-    config = current_app.config
-    left = auth_time + config["JWT_SESSION_MAX_AGE"] - time.time()
-    if left < 1:
+    if claims["auth_time"] + current_app.config["JWT_SESSION_MAX_AGE"] - time.time() < 1:
         raise errors.ExpiredTokenError
+    client = session_grace.describe_client(user_agent)
+    refreshed = User.refresh_session(claims["sub"], claims["sid"], claims["gen"], client)
+    user, session = refreshed or session_grace.reuse(claims, client)
+    return issue_tokens(user, claims["sid"], session)
+
+
+def issue_tokens(user: User, session_id: str, session: Stored) -> Tokens:
+    """Return the pair of a session's current generation; neither token outlasts the session."""
+    config, now = current_app.config, time.time()
+    left = session["created_at"] + config["JWT_SESSION_MAX_AGE"] - now
     access_seconds = min(config["JWT_ACCESS_TOKEN_EXPIRES"], left)
-    refresh_seconds = min(config["JWT_REFRESH_TOKEN_EXPIRES"], left)
-    claims = session_claims(session_id, generation, auth_time)
+    # Whole seconds, because some milliseconds have passed since a refresh stored its time.
+    unused = math.ceil(session["last_used_at"] + config["JWT_REFRESH_TOKEN_EXPIRES"] - now)
+    claims = session_claims(session_id, session["generation"], session["created_at"])
     return {
         "token": encode_session_token(ACCESS, user, access_seconds, claims),
-        "refresh_token": encode_session_token(REFRESH, user, refresh_seconds, claims),
+        "refresh_token": encode_session_token(REFRESH, user, min(unused, left), claims),
         "expires_in": int(access_seconds),
         "email": user.email,
     }
@@ -135,9 +123,15 @@ def list_active(user: User, claims: Claims) -> list[Stored]:
 
 
 def log_out(claims: Claims) -> None:
-    """Revoke the session of a token of its current generation; raises BadTokenError."""
-    if not User.revoke_session(claims["sub"], claims["sid"], claims["gen"]):
-        raise errors.BadTokenError
+    """Revoke the session of an access token, or of any refresh token that it ever had.
+
+    Raises:
+        SessionEndedError, SupersededTokenError
+    """
+    if claims["scope"] == ACCESS:
+        authenticate(claims)
+    if not User.revoke_session(claims["sub"], claims["sid"]):
+        raise errors.SessionEndedError
     event_service.record(Event.LOGOUT, user_id=claims["sub"])
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from flask import current_app
 from flask_jwt_extended import create_access_token
 from jwt import InvalidSignatureError, PyJWTError, decode_complete
+from jwt.types import Options
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.validate import Range, Regexp
 
@@ -24,6 +25,8 @@ REFRESH = "refresh"
 PWD_RESET = "pwd_reset"
 SESSION_SCOPES = (ACCESS, REFRESH)
 ALGORITHM = "HS256"
+# The result is cached, so that `decode` checks the expiry itself.
+UNTIMED: Options = {"verify_exp": False}
 # How many verified signatures a process remembers: 1.5 kB each.
 REMEMBERED_TOKENS = 4096
 
@@ -83,6 +86,7 @@ class TokenSchema(Schema):
 class SessionTokenSchema(TokenSchema):
     """The claims of access and refresh tokens."""
 
+    scope = fields.String(required=True)
     sid = fields.String(required=True, validate=Regexp(r"[0-9a-f]{16}\Z"))
     gen = Counter()
     auth_time = fields.Float(required=True)
@@ -140,7 +144,8 @@ def decode(token: str, *scopes: str) -> Claims:
         ExpiredTokenError, BadTokenError
     """
     try:
-        scope, claims = _verify_signature(token, *current_app.config["JWT_SECRET_KEYS"])
+        config = current_app.config
+        scope, claims = _verify_signature(token, config["JWT_LEEWAY"], *config["JWT_SECRET_KEYS"])
     except (PyJWTError, ValidationError):
         raise BadTokenError from None
     if claims["exp"] <= time.time():
@@ -151,9 +156,10 @@ def decode(token: str, *scopes: str) -> Claims:
 
 
 @lru_cache(REMEMBERED_TOKENS)
-def _verify_signature(token: str, *keys: str) -> tuple[str, Claims]:
+def _verify_signature(token: str, leeway: int, *keys: str) -> tuple[str, Claims]:
     """Return scope and claims of a token signed by the one of keys that its `kid` names.
 
+    `iat` and `nbf` may be ahead by `leeway` seconds, as the clock of the machine that signed.
     A signature stays valid, so it is verified once per process; Flask-JWT-Extended would parse
     each token four times (307 µs instead of 65).
 
@@ -162,7 +168,7 @@ def _verify_signature(token: str, *keys: str) -> tuple[str, Claims]:
     """
     for key in keys:
         try:
-            decoded = decode_complete(token, key, [ALGORITHM], {"verify_exp": False})
+            decoded = decode_complete(token, key, [ALGORITHM], UNTIMED, leeway=leeway)
         except InvalidSignatureError:
             continue
         claims = decoded["payload"]

@@ -93,7 +93,7 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
         SchemaValidationError: the password is missing or wrong.
         LastAdminError
         UserNotExistsError: another request was faster.
-        BadTokenError: password or role was changed meanwhile.
+        SessionEndedError: password or role was changed meanwhile.
     """
     as_verified = {}
     if actor is not None and actor.id == user.id:
@@ -121,4 +121,4 @@ def _delete_account(user: User, as_verified: Stored) -> None:
         if user.is_admin:
             user.set_role(ADMIN)
         _get(user.id)
-        raise errors.BadTokenError
+        raise errors.SessionEndedError

@@ -15,7 +15,7 @@ from marshmallow import Schema
 from database.models import User
 from schemas.base import load
 from services import errors, session_service, token_service
-from services.token_service import ACCESS, Claims
+from services.token_service import ACCESS, REFRESH, Claims
 from web.body import read_body, read_json
 from web.jwt import bearer_token
 
@@ -23,6 +23,7 @@ View = Callable[..., Any]
 Decorator = Callable[[View], View]
 
 TOKEN_ERRORS = (errors.MissingTokenError, errors.BadTokenError, errors.ExpiredTokenError)
+SESSION_ERRORS = (*TOKEN_ERRORS, errors.SupersededTokenError, errors.SessionEndedError)
 
 
 class NoFields(Schema):
@@ -125,16 +126,26 @@ def token_in_body_or_header(field: str, scope: str) -> Decorator:
     return decorate
 
 
-def requires_token(*scopes: str) -> Decorator:
-    """Accept tokens of these scopes and pass the claims to the view, which checks the session."""
+def requires_token(*scopes: str, or_field: str = "") -> Decorator:
+    """Accept tokens of these scopes and pass the claims to the view, which checks the session.
+
+    A refresh token in the field `or_field` of the body wins over the bearer token.
+    """
+
+    def decode() -> Claims:
+        given = read_json().get(or_field) if or_field else None
+        if given and isinstance(given, str):
+            return token_service.decode(given, REFRESH)
+        return token_service.decode(bearer_token(), *scopes)
 
     def decorate(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **arguments: Any) -> Any:
             read_body()  # first: while a slow client sends it, the token may expire or be revoked
-            return view(*args, **arguments, claims=token_service.decode(bearer_token(), *scopes))
+            return view(*args, **arguments, claims=decode())
 
-        return note(wrapper, scopes=scopes, errors=TOKEN_ERRORS)
+        is_optional = bool(or_field)
+        return note(wrapper, scopes=scopes, token_is_optional=is_optional, errors=SESSION_ERRORS)
 
     return decorate
 

@@ -62,7 +62,18 @@ def build_document(app: Flask) -> Json:
         spec.path(re.sub(r"<(\w+)>", r"{\1}", rule.rule), operations=_operations(app, rule))
     for module in sorted({_resource(app, rule).__module__ for rule in described_rules(app)}):
         spec.tag({"name": _tag(module), "description": _docstring(sys.modules[module])[0]})
-    return spec.to_dict()
+    document: Json = spec.to_dict()
+    error = document["components"]["schemas"]["ApiError"]["properties"]["error"]
+    error["enum"] = sorted(_error_names(document))
+    return document
+
+
+def _error_names(document: Json) -> set[str]:
+    """Return the name of every error that a response of the document may have."""
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    responses = [response for it in operations for response in it["responses"].values()]
+    contents = [response["content"].get("application/json", {}) for response in responses]
+    return {name for content in contents for name in content.get("examples", {})}
 
 
 def described_rules(app: Flask) -> list[Rule]:

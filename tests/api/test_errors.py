@@ -111,6 +111,19 @@ def send_expired_token(api, clock):
     return api.verify(token)
 
 
+def send_superseded_token(api, clock):
+    tokens = api.log_in().json()
+    api.refresh(tokens["refresh_token"])
+    clock.shift(11)
+    return api.verify(tokens["token"])
+
+
+def send_token_of_an_ended_session(api, _):
+    token = api.log_in().json()["token"]
+    api.log_out(token)
+    return api.verify(token)
+
+
 def send_used_token(api, _):
     token = reset_token(api.app, User.objects.get())
     api.reset(token)
@@ -124,6 +137,8 @@ class TestShape:
         "UnauthorizedError": "Invalid username or password",
         "MissingTokenError": "Missing or invalid authorization header",
         "BadTokenError": "Invalid token",
+        "SupersededTokenError": "Token was replaced by a refresh",
+        "SessionEndedError": "Session has ended",
         "ExpiredTokenError": "Token has expired",
         "UsedTokenError": "Reset token has already been used",
         "InternalServerError": "Something went wrong",
@@ -135,6 +150,8 @@ class TestShape:
         (401, "UnauthorizedError", lambda api, _: api.log_in(password="wrong")),
         (401, "MissingTokenError", lambda api, _: api.get("/api/auth/verify")),
         (401, "BadTokenError", lambda api, _: api.verify("nonsense")),
+        (401, "SupersededTokenError", send_superseded_token),
+        (401, "SessionEndedError", send_token_of_an_ended_session),
         (401, "ExpiredTokenError", send_expired_token),
         (401, "UsedTokenError", send_used_token),
         (404, "NotFoundError", lambda api, _: api.get("/api/nothing")),

@@ -12,6 +12,7 @@ from marshmallow import Schema, fields
 from database.models import User
 from resources.routes import Api
 from tests.support.assertions import raw_get
+from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.forged_tokens import FORGED, without
 from tests.support.token_endpoints import BAD_TOKEN, token_of_each_scope
 from tests.support.tokens import KEY, OTHER_KEY, decode_parts, sign
@@ -51,6 +52,8 @@ ODD_CLAIMS = {
     "iat missing": lambda h, c: (h, without(c, "iat")),
     "iat no number": lambda h, c: (h, c | {"iat": "now"}),
     "iat in the future": lambda h, c: (h, c | {"iat": c["iat"] + 500}),
+    "iat of a clock ahead": lambda h, c: (h, c | {"iat": c["iat"] + 8}),
+    "nbf of a clock ahead": lambda h, c: (h, c | {"nbf": c["iat"] + 8}),
     "nbf": lambda h, c: (h, c | {"nbf": c["iat"] - 5}),
     "nbf in the future": lambda h, c: (h, c | {"nbf": c["iat"] + 500}),
     "nbf no number": lambda h, c: (h, c | {"nbf": "now"}),
@@ -154,7 +157,10 @@ def status_and_error(response):
 
 
 ACCEPTED = (200, None)
-MISSING, BAD, EXPIRED = ((401, f"{name}TokenError") for name in ("Missing", "Bad", "Expired"))
+MISSING, BAD, EXPIRED, SUPERSEDED = (
+    (401, f"{name}TokenError") for name in ("Missing", "Bad", "Expired", "Superseded")
+)
+ENDED = (401, "SessionEndedError")
 
 
 # What happens to a session, and what both resources say to its access token afterwards.
@@ -162,16 +168,28 @@ def reset(api, tokens):
     api.reset(token_of_each_scope(api.app, tokens)["pwd_reset"])
 
 
+def reuse(api, tokens):
+    for agent in ("one", "another"):
+        api.refresh_as(agent, tokens["refresh_token"])
+
+
+def change_password(api, tokens):
+    body = {"current_password": ADA["password"], "password": NEW_PASSWORD}
+    api.put("/api/auth/password", json=body, token=tokens["token"])
+
+
 HISTORY = {
     "nothing": (lambda api, tokens: None, ACCEPTED),
-    "logout": (lambda api, tokens: api.log_out(tokens["token"]), BAD),
-    "refresh": (lambda api, tokens: api.refresh(tokens["refresh_token"]), BAD),
+    "logout": (lambda api, tokens: api.log_out(tokens["token"]), ENDED),
+    "refresh": (lambda api, tokens: api.refresh(tokens["refresh_token"]), ACCEPTED),
+    "reuse": (reuse, ENDED),
+    "password": (change_password, SUPERSEDED),
     "every session revoked": (
         lambda api, tokens: api.delete("/api/auth/sessions", token=tokens["token"]),
-        BAD,
+        ENDED,
     ),
-    "user deleted": (lambda api, tokens: User.objects.delete(), BAD),
-    "reset": (reset, BAD),
+    "user deleted": (lambda api, tokens: User.objects.delete(), ENDED),
+    "reset": (reset, ENDED),
 }
 
 
@@ -208,6 +226,17 @@ class TestSameResponse:
         clock.move_to(decode_parts(ada["token"])[1]["exp"] + seconds)
         assert status_and_error(get_both(api, ada["token"])) == expected
 
+    @pytest.mark.parametrize(("seconds", "expected"), [(9, ACCEPTED), (11, SUPERSEDED)])
+    def test_access_token_after_a_refresh(self, api, ada, clock, seconds, expected):
+        api.refresh(ada["refresh_token"])
+        clock.shift(seconds)
+        assert status_and_error(get_both(api, ada["token"])) == expected
+
+    @pytest.mark.parametrize(("seconds", "expected"), [(9, ACCEPTED), (11, BAD)])
+    def test_token_of_a_clock_ahead(self, api, ada, clock, seconds, expected):
+        clock.shift(-seconds)
+        assert status_and_error(get_both(api, ada["token"])) == expected
+
     @EACH_TESTING
     def test_forged_token(self, serve, testing):
         api = serve(testing)
@@ -223,7 +252,8 @@ class TestSameResponse:
         parts = decode_parts(api.log_in().json()["token"])
         for name, change in ODD_CLAIMS.items():
             response = get_both(api, sign(*change(*parts)))
-            assert status_and_error(response) in (ACCEPTED, BAD, EXPIRED), name
+            expected = (ACCEPTED, BAD, EXPIRED, SUPERSEDED, ENDED)
+            assert status_and_error(response) in expected, name
 
     @EACH_TESTING
     def test_every_form_of_the_header(self, serve, testing):

@@ -57,7 +57,7 @@ class TestAddMovie:
             return to_store(*fields)
 
         monkeypatch.setattr(movie_service, "_to_store", delete_user_meanwhile)
-        assert_error(add(api, ada), 401, "BadTokenError")
+        assert_error(add(api, ada), 401, "SessionEndedError")
         assert Movie.objects.first() is None
 
 

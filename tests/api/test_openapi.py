@@ -68,6 +68,17 @@ class TestOperation:
                         assert example["value"]["error"] == name
                         assert example["value"]["status"] == int(status)
 
+    def test_names_of_errors_are_an_enum(self, document):
+        named = {
+            name
+            for operation in operations(document).values()
+            for response in operation["responses"].values()
+            for name in response["content"].get("application/json", {}).get("examples", {})
+        }
+        error = document["components"]["schemas"]["ApiError"]["properties"]["error"]
+        assert error["enum"] == sorted(named)
+        assert {"BadTokenError", "SupersededTokenError", "SessionEndedError"} <= named
+
     def test_fields_of_requests_have_an_example_or_a_choice(self, document):
         schemas = document["components"]["schemas"]
         for operation in operations(document).values():
@@ -95,9 +106,9 @@ class TestOperation:
     def test_security_names_the_scopes_that_are_accepted(self, document):
         security = {
             "POST /api/auth/login": [],
-            "POST /api/auth/refresh": [{"refresh": []}],
+            "POST /api/auth/refresh": [{}, {"refresh": []}],
             "GET /api/auth/verify": [{"access": []}],
-            "DELETE /api/auth/logout": [{"access": []}, {"refresh": []}],
+            "DELETE /api/auth/logout": [{}, {"access": []}, {"refresh": []}],
             "POST /api/auth/reset": [{}, {"pwd_reset": []}],
             "GET /api/users": [{"access": []}],
             "GET /api/movies": [],
@@ -108,7 +119,11 @@ class TestOperation:
 
     def test_status_names_its_errors(self, document):
         token_errors = {"MissingTokenError", "BadTokenError", "ExpiredTokenError"}
+        session_errors = {*token_errors, "SupersededTokenError", "SessionEndedError"}
         for operation, status, errors in (
+            ("POST /api/auth/refresh", "401", session_errors),
+            ("DELETE /api/auth/logout", "401", session_errors),
+            ("GET /api/auth/verify", "401", session_errors),
             ("POST /api/auth/login", "401", {"UnauthorizedError"}),
             ("POST /api/auth/reset", "401", {*token_errors, "UsedTokenError"}),
             ("GET /api/users", "403", {"ForbiddenError"}),

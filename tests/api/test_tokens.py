@@ -1,5 +1,7 @@
 """Tokens: each opens only what asks for its scope, until it expires; every other is rejected."""
 
+import time
+
 import pytest
 
 from database.models import User
@@ -58,13 +60,22 @@ class TestRevokedToken:
     def test_token_of_a_deleted_user_is_rejected(self, api, tokens):
         User.objects.delete()
         for endpoint, scope in ACCEPTED:
-            assert_rejected(send(api, endpoint, tokens[scope]))
+            error = "BadTokenError" if scope == "pwd_reset" else "SessionEndedError"
+            assert_rejected(send(api, endpoint, tokens[scope]), error)
 
     def test_session_token_is_rejected_after_logout(self, api, tokens):
         send(api, "logout", tokens["refresh"])
         for endpoint, scope in ACCEPTED:
             if scope != "pwd_reset":
-                assert_rejected(send(api, endpoint, tokens[scope]))
+                assert_rejected(send(api, endpoint, tokens[scope]), "SessionEndedError")
+
+    @EACH_ACCEPTED
+    def test_token_of_no_user_or_session_is_rejected(self, api, tokens, endpoint, scope):
+        header, claims = decode_parts(tokens[scope])
+        for unknown in ({"sub": "0" * 24}, {"sid": "0" * 16}):
+            if unknown.keys() <= claims.keys():
+                error = "BadTokenError" if scope == "pwd_reset" else "SessionEndedError"
+                assert_rejected(send(api, endpoint, sign(header, claims | unknown)), error)
 
 
 class TestExpiry:
@@ -77,6 +88,37 @@ class TestExpiry:
         for endpoint, scope in ACCEPTED:
             clock.move_to(decode_parts(tokens[scope])[1]["iat"] + SECONDS[scope] + 1)
             assert_rejected(send(api, endpoint, tokens[scope]), "ExpiredTokenError")
+
+
+class TestLeeway:
+    """The clock of the machine that signed may be ahead, by JWT_LEEWAY seconds."""
+
+    @EACH_ACCEPTED
+    @pytest.mark.parametrize("name", ["iat", "nbf"])
+    def test_token_of_a_clock_ahead_is_accepted(self, api, tokens, clock, endpoint, scope, name):
+        header, claims = decode_parts(tokens[scope])
+        signed_at = int(time.time())
+        for seconds, status in ((11, 401), (9, 200)):
+            token = sign(header, claims | {name: signed_at + seconds})
+            assert send(api, endpoint, token).status_code == status
+
+    def test_pair_of_a_machine_ahead_is_accepted(self, api, ada, clock):
+        clock.shift(1)
+        tokens = api.log_in().json()
+        clock.shift(-1)
+        assert api.verify(tokens["token"]).status_code == 200
+        assert api.refresh(tokens["refresh_token"]).status_code == 200
+
+    def test_0_turns_it_off(self, make_app, http, clock):
+        http.app = make_app(JWT_LEEWAY=0)
+        http.sign_up()
+        tokens = http.log_in().json()
+        clock.shift(-2)
+        assert_error(http.verify(tokens["token"]), 401, "BadTokenError")
+
+    def test_expiry_has_no_leeway(self, api, ada, clock):
+        clock.move_to(decode_parts(ada["token"])[1]["exp"])
+        assert_error(api.verify(ada["token"]), 401, "ExpiredTokenError")
 
 
 class TestAuthorizationHeader:

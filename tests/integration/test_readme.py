@@ -17,7 +17,7 @@ STEPS = [
     "a reset link is on its way",
     "Hello Ada,",
     '"message":"Password has been reset"',
-    '"error":"BadTokenError"',
+    '"error":"SessionEndedError"',
     '"refresh_token":"',
 ]
 

@@ -28,6 +28,7 @@ from tests.support.client import NEW_PASSWORD
 from tests.support.reference_model import (
     ACCESS_SECONDS,
     GRACE_SECONDS,
+    LOST_SECONDS,
     REFRESH_SECONDS,
     REMEMBERED_GENERATIONS,
     RESET_SECONDS,
@@ -49,7 +50,10 @@ PASSWORDS = st.sampled_from([RIGHT, RIGHT, WRONG])
 NEW_PASSWORDS = st.sampled_from([FIRST_PASSWORD, NEW_PASSWORD] * 2 + [WEAK_PASSWORD])
 NAMES = st.sampled_from(["Heat", "heat", "2012-05-05"])
 TIMES_OF_REFRESH = st.sampled_from([1, 1, 2, REMEMBERED_GENERATIONS + 1])
-REUSED_AFTER = st.none() | st.sampled_from([0, GRACE_SECONDS - 1, GRACE_SECONDS])
+REUSED_AFTER = st.none() | st.sampled_from(
+    [0, GRACE_SECONDS - 1, GRACE_SECONDS, LOST_SECONDS - 1, LOST_SECONDS]
+)
+USER_AGENTS = st.sampled_from(["Firefox", "Firefox", "Chrome"])
 
 
 def valid_tokens(service, *scopes):
@@ -93,8 +97,9 @@ class ServiceMachine(RuleBasedStateMachine):
         for document in DOCUMENTS:
             document.objects.delete()
 
-    def send(self, method, path, token=None, **body):
+    def send(self, method, path, token=None, user_agent="Firefox", **body):
         headers = {"Authorization": f"Bearer {token.text}"} if token else {}
+        headers |= {"User-Agent": user_agent}
         return self.client.open(f"/api/{path}", method=method, json=body or None, headers=headers)
 
     def compare(self, response, request, *arguments):
@@ -112,11 +117,11 @@ class ServiceMachine(RuleBasedStateMachine):
         """Remember the tokens of a response after a check of their claims."""
         ends_at = session.created_at + SESSION_SECONDS
         claims = {"sub": account.id, "sid": session_id, "gen": session.generation}
-        for name, scope, seconds in (
-            ("token", ACCESS, ACCESS_SECONDS),
-            ("refresh_token", REFRESH, REFRESH_SECONDS),
+        for name, scope, expires_at in (
+            ("token", ACCESS, now() + ACCESS_SECONDS),
+            ("refresh_token", REFRESH, session.last_used_at + REFRESH_SECONDS),
         ):
-            exp = int(min(now() + seconds, ends_at))
+            exp = int(min(expires_at, ends_at))
             claims |= {"auth_time": session.created_at, "exp": exp}
             self.remember(response.json[name], scope=scope, **claims)
 
@@ -172,21 +177,27 @@ class ServiceMachine(RuleBasedStateMachine):
             session = self.model.create_session(account, session_id)
             self.remember_pair(response, account, session_id, session)
 
-    @rule(token=REFRESH_TOKEN, late=st.booleans(), times=TIMES_OF_REFRESH, reused=REUSED_AFTER)
-    def refresh(self, token, late, times, reused):
+    @rule(
+        token=REFRESH_TOKEN,
+        late=st.booleans(),
+        times=TIMES_OF_REFRESH,
+        reused=REUSED_AFTER,
+        user_agent=USER_AGENTS,
+    )
+    def refresh(self, token, late, times, reused, user_agent):
         if late:
             self.wait_for_expiry(token, 1)
         newest = token
         for _ in range(times):
-            self.refresh_once(newest)
+            self.refresh_once(newest, "Firefox")
             newest = self.tokens[-1]
         if reused is not None:  # by another tab, or by a thief
             self.clock.shift(reused)
-            self.refresh_once(token)
+            self.refresh_once(token, user_agent)
 
-    def refresh_once(self, token):
-        response = self.send("POST", "auth/refresh", token)
-        if session := self.compare(response, self.model.refresh, token):
+    def refresh_once(self, token, user_agent):
+        response = self.send("POST", "auth/refresh", token, user_agent)
+        if session := self.compare(response, self.model.refresh, token, user_agent):
             self.remember_pair(response, self.model.accounts[token.sub], token.sid, session)
 
     @rule(token=ACCESS_TOKEN)
@@ -237,7 +248,8 @@ class ServiceMachine(RuleBasedStateMachine):
         current = self.typed(self.email_of(token), current)
         body = {"current_password": current, "password": new}
         response = self.send("PUT", "auth/password", token, **body)
-        self.compare(response, self.model.change_password, token, current, new)
+        if session := self.compare(response, self.model.change_password, token, current, new):
+            self.remember_pair(response, self.model.accounts[token.sub], token.sid, session)
 
     @rule(email=EMAILS, read=st.booleans())
     def forgot_password(self, email, read):
@@ -355,7 +367,10 @@ class ServiceMachine(RuleBasedStateMachine):
 
 def stored_account(user):
     sessions = {
-        session_id: (session["generation"], session["created_at"], session["last_used_at"])
+        session_id: (
+            *(session["generation"], session["created_at"], session["last_used_at"]),
+            *(session["rotated"].keys(), session["without_grace"]),
+        )
         for session_id, session in user["sessions"].items()
     }
     return user["email"], user["role"], user["password_version"], sessions
@@ -363,7 +378,10 @@ def stored_account(user):
 
 def modelled_account(account):
     sessions = {
-        session_id: (session.generation, session.created_at, session.last_used_at)
+        session_id: (
+            *(session.generation, session.created_at, session.last_used_at),
+            *({f"g{it}" for it in session.refreshed}, session.without_grace),
+        )
         for session_id, session in account.sessions.items()
     }
     return account.email, account.role, account.password_version, sessions

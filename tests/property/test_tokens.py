@@ -21,8 +21,16 @@ from tests.support.token_endpoints import (
 )
 from tests.support.tokens import KEY, OTHER_KEY, decode_parts, encode_part, sign
 
-TYPES = {"sub": str, "exp": int, "sid": str, "gen": int, "auth_time": float, "pwv": int}
-SESSION_CLAIMS = {"sub", "exp", "sid", "gen", "auth_time"}
+TYPES = {
+    "scope": str,
+    "sub": str,
+    "exp": int,
+    "sid": str,
+    "gen": int,
+    "auth_time": float,
+    "pwv": int,
+}
+SESSION_CLAIMS = {"sub", "exp", "sid", "gen", "auth_time", "scope"}
 CLAIMS_OF = {ACCESS: SESSION_CLAIMS, REFRESH: SESSION_CLAIMS, PWD_RESET: {"sub", "exp", "pwv"}}
 OTHER_CLAIMS = ("iss", "aud", "iat", "nbf", "jti", "type", "fresh", "csrf")
 OPERATORS = [{"$gt": -1}, {"$ne": None}, {"$exists": True}, {"$in": [0]}, {"$where": "1"}, [0]]
@@ -40,7 +48,7 @@ CLAIMS = st.fixed_dictionaries(
     optional={name: ODD for name in (*TYPES, *OTHER_CLAIMS)}
     | {"scope": st.sampled_from(SCOPES) | ODD},
 )
-OMITTED = st.sets(st.sampled_from(["alg", "kid", "scope", *TYPES]), max_size=2)
+OMITTED = st.sets(st.sampled_from(["alg", "kid", *TYPES]), max_size=2)
 PARTS = ANY_BYTES | json_bytes(JSON)
 
 

@@ -53,6 +53,7 @@ def two_machines(database, tmp_path_factory):
         "MONGODB_URI": database,
         "JWT_SECRET_KEY": KEY,
         "JWT_REFRESH_GRACE": 0,
+        "JWT_ACCESS_GRACE": 0,
         "MAIL_SERVER": "127.0.0.1",
         "PUBLIC_URL": "https://movie-bag.example",
         "BCRYPT_LOG_ROUNDS": 4,

@@ -59,8 +59,11 @@ class ApiClient:
     def log_in(self, **fields: str) -> requests.Response:
         return self.post("/api/auth/login", json=ADA | fields)
 
-    def refresh(self, token: str) -> requests.Response:
-        return self.post("/api/auth/refresh", token=token)
+    def refresh(self, token: str, **headers: str) -> requests.Response:
+        return self.post("/api/auth/refresh", token=token, headers=headers)
+
+    def refresh_as(self, user_agent: str, token: str) -> requests.Response:
+        return self.refresh(token, **{"User-Agent": user_agent})
 
     def verify(self, token: str) -> requests.Response:
         return self.get("/api/auth/verify", token=token)

@@ -11,6 +11,8 @@ from services import errors, mail_service, session_service
 from services.token_service import ACCESS, PWD_RESET, REFRESH
 
 GRACE_SECONDS = 10
+LOST_SECONDS = 60
+ACCESS_GRACE_SECONDS = 10
 ACCESS_SECONDS = 900
 RESET_SECONDS = 600
 REFRESH_SECONDS = 30 * 24 * 3600
@@ -26,13 +28,21 @@ class Session:
     created_at: float = field(default_factory=time.time)
     last_used_at: float = field(default_factory=time.time)
     generation: int = 0
-    # Generation → when it was replaced.
-    rotated: dict[int, float] = field(default_factory=dict)
+    # Generation → when it was refreshed, and by which user agent.
+    refreshed: dict[int, tuple[float, str]] = field(default_factory=dict)
+    without_grace: list[int] = field(default_factory=list)
 
     @property
     def is_active(self) -> bool:
         unused_until = self.last_used_at + REFRESH_SECONDS
         return time.time() < min(unused_until, self.created_at + SESSION_SECONDS)
+
+    def was_refreshed_within(self, seconds: float, generation: int) -> bool:
+        return time.time() - self.refreshed.get(generation, (0, ""))[0] < seconds
+
+    def advance(self) -> None:
+        self.generation += 1
+        self.without_grace = self.without_grace[-REMEMBERED_GENERATIONS:]
 
 
 @dataclass
@@ -97,43 +107,64 @@ class Model:
         """Return the account of a token that has not expired."""
         if token.exp <= time.time():
             raise errors.ExpiredTokenError
-        if token.scope not in scopes or token.sub not in self.accounts:
+        if token.scope not in scopes:
             raise errors.BadTokenError
+        if token.sub not in self.accounts:
+            raise errors.BadTokenError if token.scope == PWD_RESET else errors.SessionEndedError
         return self.accounts[token.sub]
 
-    def authenticate(self, token: Token, *scopes: str) -> Account:
-        """Return the account of a token of an active session's current generation."""
-        account = self.decode(token, *(scopes or (ACCESS,)))
-        session = account.sessions.get(token.sid)
-        if session is None or session.generation != token.gen:
-            raise errors.BadTokenError
-        return account
+    def get_session(self, token: Token, *scopes: str) -> Session:
+        """Return the session of a token of any generation."""
+        session = self.decode(token, *scopes).sessions.get(token.sid)
+        if session is None:
+            raise errors.SessionEndedError
+        return session
+
+    def authenticate(self, token: Token) -> Account:
+        """Return the account of an access token that is current, or in its grace."""
+        session = self.get_session(token, ACCESS)
+        if token.gen != session.generation and not session.was_refreshed_within(
+            ACCESS_GRACE_SECONDS, token.gen
+        ):
+            raise errors.SupersededTokenError
+        return self.accounts[token.sub]
 
     def is_valid(self, token: Token) -> bool:
         """Return whether the endpoints of its scope accept a token."""
         try:
             if token.scope == PWD_RESET:
                 return self.decode(token, PWD_RESET).password_version == token.pwv
-            return bool(self.authenticate(token, token.scope))
+            if token.scope == REFRESH:
+                return self.get_session(token, REFRESH).generation == token.gen
+            return bool(self.authenticate(token))
         except errors.TokenError:
             return False
 
-    def refresh(self, token: Token) -> Session:
-        account, now = self.decode(token, REFRESH), time.time()
-        session = account.sessions.get(token.sid)
-        if session is None:
-            raise errors.BadTokenError
+    def refresh(self, token: Token, user_agent: str) -> Session:
+        session = self.get_session(token, REFRESH)
         if session.generation == token.gen:
-            session.rotated[token.gen] = session.last_used_at = now
-            session.rotated.pop(token.gen - REMEMBERED_GENERATIONS, None)
-            session.generation += 1
-        elif now - session.rotated.get(token.gen, 0) >= GRACE_SECONDS:
-            del account.sessions[token.sid]
-            raise errors.BadTokenError
+            session.last_used_at = time.time()
+            session.refreshed[token.gen] = session.last_used_at, user_agent
+            session.refreshed.pop(token.gen - REMEMBERED_GENERATIONS, None)
+            session.advance()
+        elif token.gen in session.without_grace:
+            raise errors.SupersededTokenError
+        elif not self._is_in_grace(session, token.gen, user_agent):
+            del self.accounts[token.sub].sessions[token.sid]
+            raise errors.SessionEndedError
         return session
 
+    @staticmethod
+    def _is_in_grace(session: Session, generation: int, user_agent: str) -> bool:
+        seconds = LOST_SECONDS if generation == session.generation - 1 else GRACE_SECONDS
+        is_same_client = user_agent == session.refreshed.get(generation, (0, ""))[1]
+        return is_same_client and session.was_refreshed_within(seconds, generation)
+
     def log_out(self, token: Token) -> None:
-        del self.authenticate(token, ACCESS, REFRESH).sessions[token.sid]
+        self.get_session(token, ACCESS, REFRESH)
+        if token.scope == ACCESS:
+            self.authenticate(token)
+        del self.accounts[token.sub].sessions[token.sid]
 
     def revoke_sessions(self, token: Token, session_id: str | None) -> None:
         """Revoke the session with this id; without one, all."""
@@ -143,13 +174,19 @@ class Model:
         elif sessions.pop(session_id, None) is None:
             raise errors.SessionNotExistsError
 
-    def change_password(self, token: Token, current: str, password: str) -> None:
+    def change_password(self, token: Token, current: str, password: str) -> Session:
         account = self.authenticate(token)
         if current != account.password:
             raise errors.SchemaValidationError({})
         _validate_password(password)
         self._set_password(account, password)
-        account.sessions = {token.sid: account.sessions[token.sid]}
+        session = account.sessions[token.sid]
+        account.sessions = {token.sid: session}
+        recent = (it for it in session.refreshed if session.was_refreshed_within(LOST_SECONDS, it))
+        session.without_grace += [*sorted(recent), session.generation]
+        session.refreshed = {}
+        session.advance()
+        return session
 
     def reset_password(self, token: Token, password: str) -> None:
         account = self.decode(token, PWD_RESET)

@@ -27,10 +27,17 @@ class TokenEndpoint(NamedTuple):
     request: Callable[[ApiClient, str], requests.Response]
 
 
+def send_in_body(method: str, path: str) -> Callable[[ApiClient, str], requests.Response]:
+    """Return a function that sends a refresh token in the body."""
+    return lambda api, token: api.request(method, path, json={"refresh_token": token})
+
+
 TOKEN_ENDPOINTS = {
     "verify": TokenEndpoint({ACCESS}, ApiClient.verify),
     "refresh": TokenEndpoint({REFRESH}, ApiClient.refresh),
     "logout": TokenEndpoint({ACCESS, REFRESH}, ApiClient.log_out),
+    "refresh by body": TokenEndpoint({REFRESH}, send_in_body("POST", "/api/auth/refresh")),
+    "logout by body": TokenEndpoint({REFRESH}, send_in_body("DELETE", "/api/auth/logout")),
     "sessions": TokenEndpoint(
         {ACCESS}, lambda api, token: api.get("/api/auth/sessions", token=token)
     ),

@@ -194,6 +194,7 @@ class TestWhatAChangeOfCredentialsRevokes:
         "replace_hash",
         "revoke_all_sessions",
         "revoke_session",
+        "revoke_sessions_of_everyone",
     }
     BROKEN = (
         "user.password = hashed",
@@ -328,7 +329,7 @@ class TestWhatAnAccessTokenSays:
         module = "services/token_service.py"
         assert claims_set(PRODUCT) == {f"{module}:session_claims", f"{module}:_encode"}
         callers = references(PRODUCT, "services.token_service", "session_claims")
-        assert callers == {"services/session_service.py:_issue_tokens"}
+        assert callers == {"services/session_service.py:issue_tokens"}
 
     @pytest.mark.parametrize(
         "text",

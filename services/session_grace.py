@@ -1,0 +1,102 @@
+"""Replaced tokens: for how long a session still accepts an earlier pair.
+
+Requests may be in flight during a refresh, two tabs may refresh at once, and the response of a
+refresh may be lost. docs/operations.md says what that costs.
+"""
+
+import hashlib
+import time
+
+from flask import current_app, g
+
+from database.models import REMEMBERED_GENERATIONS, Stored, User
+from services import errors, event_service
+from services.event_service import Event
+from services.token_service import Claims
+
+USER_AGENT_CHARACTERS = 200
+
+# What a session remembers of a client that refreshed it.
+Client = dict[str, str]
+
+
+def read(claims: Claims) -> tuple[User, Stored]:
+    """Return the user and the session of a token; raises SessionEndedError if either is gone."""
+    found = User.get_with_session(claims["sub"], claims["sid"])
+    if found is None:
+        raise errors.SessionEndedError
+    return found
+
+
+def describe_client(user_agent: str) -> Client:
+    """Return the client of this request.
+
+    Its user agent as a digest, because each access check reads the sessions of a user.
+    """
+    digest = hashlib.sha256(user_agent[:USER_AGENT_CHARACTERS].encode()).hexdigest()
+    return {"ip": g.get("client_ip", ""), "user_agent": digest[:16]}
+
+
+def accepts_access_token(session: Stored, generation: int) -> bool:
+    """Return whether the access token of a generation is current, or was until just now."""
+    seconds = current_app.config["JWT_ACCESS_GRACE"]
+    return generation == session["generation"] or _was_replaced_within(seconds, session, generation)
+
+
+def reuse(claims: Claims, client: Client) -> tuple[User, Stored]:
+    """Return user and session for a refresh token that was exchanged before, in its grace.
+
+    Raises:
+        SupersededTokenError: a change of the password replaced the token.
+        SessionEndedError: the session was revoked, or is now.
+    """
+    user, session = read(claims)
+    generation = claims["gen"]
+    if generation in session.get("without_grace", []):
+        raise errors.SupersededTokenError
+    # Earlier versions stored the time alone.
+    first: Client = session.get("refreshed_by", {}).get(f"g{generation}", {})
+    is_same_client = first.get("user_agent", client["user_agent"]) == client["user_agent"]
+    seconds = _refresh_grace(is_previous=generation == session["generation"] - 1)
+    if is_same_client and _was_replaced_within(seconds, session, generation):
+        event = Event.REFRESH_TOKEN_REUSED_IN_GRACE
+        event_service.record(event, user_id=user.id, first_ip=first.get("ip"))
+        return user, session
+    User.revoke_session(user.id, claims["sid"])
+    event_service.record(Event.REFRESH_TOKEN_REUSED, user_id=user.id, first_ip=first.get("ip"))
+    raise errors.SessionEndedError
+
+
+def _refresh_grace(is_previous: bool) -> int:
+    """Return for how many seconds a refresh token still gets the current pair."""
+    grace: int = current_app.config["JWT_REFRESH_GRACE"]
+    lost: int = current_app.config["JWT_REFRESH_LOST"]
+    return max(grace, lost) if grace and is_previous else grace
+
+
+def _was_replaced_within(seconds: int, session: Stored, generation: int) -> bool:
+    elapsed: float = time.time() - session.get("rotated", {}).get(f"g{generation}", 0)
+    leeway: int = current_app.config["JWT_LEEWAY"]  # the refreshing machine's clock may be ahead
+    return max(elapsed, 0) < seconds and elapsed >= -leeway
+
+
+def replace_without_grace(session: Stored) -> Stored:
+    """Return a session at its next generation, which no earlier token leads to.
+
+    A refresh token that is still in its grace is superseded as the current one is; the reuse of an
+    older one still revokes the session.
+    """
+    generation, seconds = session["generation"], _refresh_grace(is_previous=True)
+    recent = [
+        earlier
+        for earlier in range(generation - REMEMBERED_GENERATIONS, generation)
+        if _was_replaced_within(seconds, session, earlier)
+    ]
+    superseded = [*session.get("without_grace", []), *recent, generation]
+    return {
+        **session,
+        "generation": generation + 1,
+        "rotated": {},
+        "refreshed_by": {},
+        "without_grace": superseded[-REMEMBERED_GENERATIONS:],
+    }
