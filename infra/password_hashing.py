@@ -7,7 +7,9 @@ is long, and a server has threads for all who wait and 16 for other requests.
 
 import base64
 import hashlib
+import hmac
 import os
+import re
 import sys
 import threading
 import unicodedata
@@ -26,6 +28,12 @@ WAIT_SECONDS = 10.0
 SERVER_THREADS = CORES + MAX_QUEUED + 16
 NICENESS = 5
 BCRYPT_BYTES = 72
+# What a stored hash ends with if its prehash is an HMAC. Without it: an earlier version's SHA-256.
+HMAC_MARK = "#hmac"
+# A constant for domain separation, not a secret: a key that changes would void passwords.
+HMAC_KEY = b"movie-bag password prehash"
+# What an earlier version's prehash looks like: 32 bytes as base64.
+SHA256_PREHASH = re.compile(rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 
 T = TypeVar("T")
 
@@ -71,20 +79,37 @@ def normalize(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
-def prehash(password: str) -> bytes:
+def prehash(password: str, mark: str = HMAC_MARK) -> bytes:
     """Return the bytes for bcrypt; what bcrypt can't tell apart is digested, never truncated.
 
-    bcrypt takes 72 bytes, and repeats a shorter password with a NUL in between.
+    bcrypt takes 72 bytes, and repeats a shorter password with a NUL in between. The result must
+    not be a password itself: byte FF is in no UTF-8. Without the mark it is: see is_outdated.
     """
-    secret = normalize(password).encode()
-    if len(secret) > BCRYPT_BYTES or b"\0" in secret:
-        return base64.b64encode(hashlib.sha256(secret).digest())
-    return secret
+    secret = _encode(password)
+    if not _is_digested(secret):
+        return secret
+    if mark:
+        return b"\xff" + base64.b64encode(hmac.digest(HMAC_KEY, secret, "sha256"))
+    return base64.b64encode(hashlib.sha256(secret).digest())
+
+
+def _encode(password: str) -> bytes:
+    return normalize(password).encode()
+
+
+def _is_digested(secret: bytes) -> bool:
+    return len(secret) > BCRYPT_BYTES or b"\0" in secret
 
 
 def hash_password(password: str, rounds: int) -> str:
-    """Return the bcrypt hash of a password; raises PoolFull."""
-    return str(run(bcrypt.generate_password_hash, prehash(password), rounds).decode())
+    """Return the bcrypt hash of a password; raises PoolFull.
+
+    It is marked if the prehash matters: processes of an earlier version verify all others.
+    """
+    secret = _encode(password)
+    mark = HMAC_MARK if _is_digested(secret) or SHA256_PREHASH.fullmatch(secret) else ""
+    hashed: bytes = run(bcrypt.generate_password_hash, prehash(password), rounds)
+    return hashed.decode() + mark
 
 
 def verify_password(password: str, stored: str | None, rounds: int) -> bool:
@@ -93,7 +118,22 @@ def verify_password(password: str, stored: str | None, rounds: int) -> bool:
     For None and for a hash of fewer rounds it takes as long as for a hash of `rounds`: the time
     must not tell which emails have an account (timing side channel).
     """
-    return run(_verify, prehash(password), stored or dummy_hash(rounds), rounds) and bool(stored)
+    hashed, mark, _ = (stored or dummy_hash(rounds)).partition(HMAC_MARK)
+    return run(_verify, prehash(password, mark), hashed, rounds) and bool(stored)
+
+
+def is_outdated(password: str, stored: str, rounds: int) -> bool:
+    """Return whether to replace a hash of password, which has just been verified.
+
+    What looks like a SHA-256 prehash may be one, typed by somebody who knows the password's digest
+    from elsewhere: such a hash stays, so that the password still logs in.
+    """
+    if stored.endswith(HMAC_MARK):
+        return rounds_of(stored) < rounds
+    secret = _encode(password)
+    if SHA256_PREHASH.fullmatch(secret):
+        return False
+    return _is_digested(secret) or rounds_of(stored) < rounds
 
 
 def _verify(secret: bytes, stored: str, rounds: int) -> bool:

@@ -63,8 +63,9 @@ def verify_password(user: User | None, password: str) -> bool:
 
 
 def upgrade_hash(user: User, password: str) -> None:
-    """Replace a hash of fewer than BCRYPT_LOG_ROUNDS; password has just been verified."""
-    if password_hashing.rounds_of(user.password) < current_app.config["BCRYPT_LOG_ROUNDS"]:
+    """Replace a hash of fewer rounds or an earlier version; password has just been verified."""
+    rounds = current_app.config["BCRYPT_LOG_ROUNDS"]
+    if password_hashing.is_outdated(password, user.password, rounds):
         user.replace_hash(hash_password(password))
 
 

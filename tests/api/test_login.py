@@ -1,12 +1,16 @@
 """Logging in: the response, the passwords that are accepted, and the sessions that are kept."""
 
+import base64
+import hashlib
+import hmac
 import time
 from statistics import median
 
 import pytest
-from flask_bcrypt import generate_password_hash
+from flask_bcrypt import check_password_hash, generate_password_hash
 
 from database.models import User
+from infra import password_hashing
 from services import session_service
 from services.errors import UnauthorizedError
 from services.session_service import MAX_SESSIONS
@@ -22,6 +26,22 @@ PASSWORDS = {
     "NUL": "nul\0in the middle",
     "NFKC": "ﬁne ligatures are one",
 }
+
+
+DIGESTED = ("73 bytes", "128 characters", "NUL")
+EACH_DIGESTED = pytest.mark.parametrize(
+    "password", [PASSWORDS[name] for name in DIGESTED], ids=DIGESTED
+)
+
+
+def sha256_prehash(password):
+    """Return what an earlier version hashed in place of a password that bcrypt can't tell apart."""
+    return base64.b64encode(hashlib.sha256(password.encode()).digest()).decode()
+
+
+def store_hash(text):
+    """Store the bcrypt hash of a text, as an earlier version did."""
+    User.objects.update(set__password=generate_password_hash(text, 4).decode())
 
 
 class TestLogin:
@@ -76,6 +96,71 @@ class TestPassword:
         api.sign_up(password="x7!Kq\0x7!Kq")
         assert api.log_in(password="x7!Kq").status_code == 401
         assert api.log_in(password="x7!Kq\0x7!Kq").status_code == 200
+
+
+class TestPrehash:
+    """What is hashed in place of a long password is no password itself."""
+
+    @EACH_DIGESTED
+    def test_no_digest_of_the_password_logs_in(self, api, password):
+        api.sign_up(password=password)
+        secret = password.encode()
+        digests = [
+            hashlib.sha256(secret).digest(),
+            hmac.digest(password_hashing.HMAC_KEY, secret, "sha256"),
+        ]
+        for digest in digests:
+            for typed in (base64.b64encode(digest).decode(), digest.hex()):
+                assert api.log_in(password=typed).status_code == 401
+                assert api.log_in(password=f"\xff{typed}").status_code == 401
+        assert api.log_in(password=password).status_code == 200
+
+    @EACH_DIGESTED
+    def test_password_that_is_a_digest_is_not_what_it_digests(self, api, password):
+        digest = sha256_prehash(password)
+        api.sign_up(password=digest)
+        assert api.log_in(password=password).status_code == 401
+        assert api.log_in(password=digest).status_code == 200
+
+
+class TestHashOfEarlierVersion:
+    """Its prehash is SHA-256 in base64, and itself a password until it is replaced at login."""
+
+    @EACH_DIGESTED
+    def test_hash_is_replaced_at_login(self, api, password):
+        api.sign_up()
+        store_hash(sha256_prehash(password))
+        assert api.log_in(password=password + "x").status_code == 401
+        assert api.log_in(password=password).status_code == 200
+        assert api.log_in(password=password).status_code == 200
+        assert api.log_in(password=sha256_prehash(password)).status_code == 401
+
+    @EACH_DIGESTED
+    def test_login_with_the_digest_does_not_make_it_the_password(self, api, password):
+        api.sign_up()
+        store_hash(sha256_prehash(password))
+        before = User.objects.get().password
+        api.log_in(password=sha256_prehash(password))
+        assert User.objects.get().password == before
+        assert api.log_in(password=password).status_code == 200
+        assert api.log_in(password=sha256_prehash(password)).status_code == 401
+
+    def test_password_that_looks_like_a_digest_still_works(self, api):
+        api.sign_up()
+        store_hash(sha256_prehash("whatever"))
+        for _ in range(2):
+            assert api.log_in(password=sha256_prehash("whatever")).status_code == 200
+
+    def test_hash_of_a_short_password_stays(self, api):
+        api.sign_up()
+        store_hash(ADA["password"])
+        before = User.objects.get().password
+        assert api.log_in().status_code == 200
+        assert User.objects.get().password == before
+
+    def test_new_hash_of_a_short_password_is_as_before(self, api):
+        api.sign_up()
+        assert check_password_hash(User.objects.get().password, ADA["password"])
 
 
 class TestOldHash:

@@ -1,15 +1,72 @@
 """The hashing pool: how much runs, how much is queued, and what happens to all else."""
 
+import base64
+import hashlib
 import os
 import sys
 import threading
 
 import pytest
+from flask_bcrypt import generate_password_hash
 
 from infra import password_hashing
-from infra.password_hashing import CORES, NICENESS, PoolFull
+from infra.password_hashing import (
+    BCRYPT_BYTES,
+    CORES,
+    NICENESS,
+    PoolFull,
+    hash_password,
+    is_outdated,
+    rounds_of,
+)
 from tests.support.concurrency import wait_until
 from tests.support.full_pool import CAPACITY, PoolTasks, fill_pool
+
+LONG = "x7!Kq" * 25
+NUL = "nul\0in the middle"
+PREHASHED = base64.b64encode(hashlib.sha256(LONG.encode()).digest()).decode()
+ROUNDS = 6
+
+
+class TestCost:
+    """A verification costs the same for every user and for strangers: the time tells nothing."""
+
+    @pytest.fixture
+    def costs(self, monkeypatch):
+        """Return a list to which each bcrypt run adds its cost."""
+        costs, check = [], password_hashing.bcrypt.check_password_hash
+
+        def count(hashed, secret):
+            assert len(secret) <= BCRYPT_BYTES
+            costs.append(2 ** rounds_of(hashed))
+            return check(hashed, secret)
+
+        monkeypatch.setattr(password_hashing.bcrypt, "check_password_hash", count)
+        return costs
+
+    @pytest.mark.parametrize("typed", ["short", LONG, NUL, PREHASHED], ids=len)
+    def test_every_verification_is_one_run(self, costs, typed):
+        stored = [None, *(hash_password(text, ROUNDS) for text in ("a", LONG, NUL, PREHASHED))]
+        stored += [generate_password_hash(text, ROUNDS).decode() for text in ("a", PREHASHED)]
+        for hashed in stored:
+            costs.clear()
+            password_hashing.verify_password(typed, hashed, ROUNDS)
+            assert costs == [2**ROUNDS]
+
+    @pytest.mark.parametrize("typed", ["short", LONG, PREHASHED], ids=len)
+    def test_hash_of_fewer_rounds_costs_as_much(self, costs, typed):
+        for text in ("short", LONG, PREHASHED):
+            costs.clear()
+            password_hashing.verify_password(typed, hash_password(text, 4), ROUNDS)
+            assert sum(costs) == 2**ROUNDS
+
+    def test_hash_is_outdated_by_rounds_or_prehash(self):
+        for text in ("short", LONG, NUL, PREHASHED):
+            assert not is_outdated(text, hash_password(text, ROUNDS), ROUNDS)
+            assert is_outdated(text, hash_password(text, 4), ROUNDS)
+        earlier = generate_password_hash(PREHASHED, ROUNDS).decode()
+        assert is_outdated(LONG, earlier, ROUNDS)
+        assert not is_outdated(PREHASHED, earlier, ROUNDS)
 
 
 class TestPool:
