@@ -4,11 +4,11 @@ import logging
 import signal
 import sys
 
-import waitress
 from flask import Flask
 
 from app import create_app
 from config import DEVELOPMENT, DEVELOPMENT_LIMIT_FACTOR, SettingsError
+from infra.http_server import Server, create_server
 from infra.password_hashing import SERVER_THREADS
 
 logger = logging.getLogger(__name__)
@@ -33,17 +33,10 @@ def main() -> None:
     app.extensions["worker"].stop()
 
 
-def _listen(app: Flask) -> waitress.server.BaseWSGIServer:
+def _listen(app: Flask) -> Server:
     host, port = app.config["HOST"], app.config["PORT"]
     try:
-        return waitress.create_server(
-            app,
-            host=host,
-            port=port,
-            threads=SERVER_THREADS,
-            ident=None,
-            clear_untrusted_proxy_headers=False,  # TRUSTED_PROXIES decides about them
-        )
+        return create_server(app, SERVER_THREADS, host=host, port=port)
     except (OSError, ValueError) as error:
         sys.exit(f"Can't listen on {host}:{port}: {error}. Set HOST or PORT.")
 

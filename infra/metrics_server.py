@@ -4,10 +4,11 @@ import os
 import socket
 import threading
 
-import waitress
 from prometheus_client import REGISTRY, CollectorRegistry, make_wsgi_app
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from infra.http_server import create_server
 
 
 def start_metrics_server(host: str, port: int, gauges: Collector) -> None:
@@ -22,7 +23,7 @@ def start_metrics_server(host: str, port: int, gauges: Collector) -> None:
     family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.create_server(address, family=family, reuse_port=True)
     wsgi = make_wsgi_app(_registry(gauges))
-    server = waitress.create_server(wsgi, sockets=[listener], threads=1, ident=None)
+    server = create_server(wsgi, 1, sockets=[listener])
     threading.Thread(target=server.run, name="metrics", daemon=True).start()
 
 
