@@ -2,17 +2,19 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 import requests
 
-from database.models import ADMIN, USER, User
+from database.models import ADMIN, USER, Movie, User
+from tests.support.bad_requests import AMBIGUOUS_REQUESTS, GET, HEAD, exchange
 from tests.support.client import ADA, EVE
 from tests.support.concurrency import wait_until
 from tests.support.emails import queue_emails, user_emails
@@ -63,6 +65,19 @@ def gunicorn(database, tmp_path_factory):
 def port(gunicorn):
     """Return the port of a server that all tests of a class may use."""
     return gunicorn()[0]
+
+
+@pytest.fixture(scope="class")
+def impatient(gunicorn, tmp_path_factory):
+    """Return the port of a server whose deadlines are short."""
+    config = tmp_path_factory.mktemp("config") / "gunicorn.conf.py"
+    config.write_text(
+        "from pathlib import Path\n"
+        "from deploy import gunicorn_worker\n"
+        "exec(Path('gunicorn.conf.py').read_text())\n"
+        "gunicorn_worker.REQUEST_SECONDS = gunicorn_worker.RESPONSE_SECONDS = 0.5\n"
+    )
+    return gunicorn("--config", config)[0]
 
 
 def chunk(data):
@@ -122,6 +137,52 @@ class TestRequests:
     def test_chunked_body_is_read_completely_or_refused(self, documents, port, body, status):
         assert status_of(port, CHUNKED.encode() + body) == status
 
+    @pytest.mark.parametrize("request_text", AMBIGUOUS_REQUESTS.values(), ids=AMBIGUOUS_REQUESTS)
+    def test_ambiguous_request_is_refused_and_closes(self, port, request_text):
+        next_request = HEAD.format(GET, "Connection: close\r\n").encode()
+        response = exchange(port, request_text.encode("latin-1"), next_request)
+        assert response.startswith(b"HTTP/1.1 400 ")
+        assert len(re.findall(rb"HTTP/1.1 \d+ [A-Z]", response)) == 1
+
+    @pytest.mark.parametrize(
+        ("fields", "status"),
+        [
+            ("A: " + "b" * 70_000 + "\r\n", 431),
+            ("Content-Length: 400000000\r\n", 413),
+            ("Content-Length: 400000000\r\nExpect: 100-continue\r\n", 413),
+            ("Transfer-Encoding: chunked\r\n", 413),
+        ],
+        ids=["head", "length", "expectation", "chunked"],
+    )
+    def test_long_request_is_refused_before_it_is_read(self, port, fields, status):
+        fields += "Content-Type: application/json\r\n"
+        head = HEAD.format("POST /api/auth/forgot", fields).encode()
+        assert exchange(port, head, *[chunk(b"x" * 65536)] * 9).split()[1] == b"%d" % status
+
+    def test_request_in_single_bytes_is_served(self, documents, port):
+        text = CHUNKED.encode() + chunk(BODY) + b"0\r\nA: x\r\n\r\n"
+        assert exchange(port, *(bytes([byte]) for byte in text)).split()[1] == b"200"
+
+    def test_pipelined_requests_are_served_in_order(self, documents, port):
+        first = CHUNKED.replace("Connection: close\r\n", "").encode() + chunk(BODY) + b"0\r\n\r\n"
+        second = HEAD.format(GET, "").encode()
+        last = HEAD.format("GET /nowhere", "Connection: close\r\n").encode()
+        response = exchange(port, first + second + last[:9], last[9:])
+        assert re.findall(rb"HTTP/1.1 (\d+)", response) == [b"200", b"200", b"404"]
+
+    @pytest.mark.parametrize(
+        "fields", ["Expect: 100-continue\r\nA: b\r\n", "A: b\r\nexpect:100-Continue\r\n"]
+    )
+    def test_client_that_expects_100_sends_its_body_then(self, documents, port, fields):
+        fields += f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(f"POST /api/auth/forgot HTTP/1.1\r\n{fields}".encode())
+            connection.sendall(b"Host: x\r\nConnection: close\r\n\r\n")
+            responses = connection.makefile("rb")
+            assert responses.readline() == b"HTTP/1.1 100 Continue\r\n"
+            connection.sendall(BODY)
+            assert re.findall(rb"HTTP/1.1 (\d+)", responses.read()) == [b"200"]
+
     def test_token_is_checked_after_a_slow_body(self, documents, port):
         url = f"http://127.0.0.1:{port}/api"
         requests.post(f"{url}/auth/signup", json=ADA, timeout=20)
@@ -144,6 +205,75 @@ class TestRequests:
         headers = {"SCRIPT_NAME": "/foo", "X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}
         url = f"http://127.0.0.1:{port}/api/movies"
         assert requests.get(url, headers=headers, timeout=20).status_code == 200
+
+
+class TestHeldConnections:
+    """A client that sends or reads slowly occupies no thread."""
+
+    HALVES = (
+        b"",
+        b"GET /healthz HTTP/1.1\r\n",
+        POST.encode() + b"Content-Length: 20\r\n\r\n{",
+        POST.encode() + b"Content-Length: 20\r\nExpect: 100-continue\r\n\r\n",
+        CHUNKED.encode() + b"14\r\n{",
+        HEAD.format(GET, "").encode() + b"GET /healthz HTTP/1.1\r\n",
+    )
+
+    def test_240_halves_of_requests_stop_no_request(self, port):
+        with ExitStack() as stack:
+            for half in self.HALVES * 40:
+                connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+                stack.enter_context(connection).sendall(half)
+            for _ in range(10):
+                assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).ok
+
+    @pytest.mark.parametrize("half", HALVES, ids=repr)
+    def test_half_a_request_is_closed_at_its_deadline(self, impatient, half):
+        response = exchange(impatient, half)
+        assert (b"HTTP/1.1 408 " in response) == bool(half)
+
+    def test_a_byte_now_and_then_does_not_move_the_deadline(self, impatient):
+        with socket.create_connection(("127.0.0.1", impatient), timeout=0.1) as connection:
+            connection.sendall(self.HALVES[1])
+
+            def is_closed():
+                try:
+                    connection.sendall(b"x")
+                    return b"408" in connection.recv(100)
+                except TimeoutError:
+                    return False
+
+            wait_until(is_closed)
+
+    def test_clients_that_read_nothing_occupy_no_thread(self, documents, impatient):
+        names = [f"{index:03} {'x' * 150}" for index in range(200)]
+        casts = ["y" * 100] * 100
+        Movie.objects.insert([Movie(name=name, casts=casts, genres=["z"]) for name in names])
+        request = b"GET /api/movies?limit=200 HTTP/1.1\r\nHost: x\r\n\r\n"
+        with ExitStack() as stack:
+            for _ in range(10):  # there are 8 threads
+                connection = stack.enter_context(socket.socket())
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.connect(("127.0.0.1", impatient))
+                connection.sendall(request)
+            wait_until(lambda: is_served(impatient))
+
+    def test_client_that_keeps_a_closed_connection_holds_up_nobody(self, port):
+        with ExitStack() as stack:
+            for _ in range(20):
+                connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+                stack.enter_context(connection)
+                connection.sendall(HEAD.format(GET, "Connection: close\r\n").encode())
+                assert connection.recv(100)
+            for _ in range(10):
+                assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).ok
+
+
+def is_served(port):
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=1).ok
+    except requests.RequestException:
+        return False
 
 
 class TestWorkers:
