@@ -24,17 +24,28 @@ HSTS = {"Strict-Transport-Security": "max-age=31536000"}
 
 API = "/api/"
 PREFLIGHT_SECONDS = 600
+# The last three are added by front ends that trace their requests (W3C Trace Context).
+REQUEST_HEADERS = ["Authorization", "Content-Type", "traceparent", "tracestate", "X-Request-ID"]
+RESPONSE_HEADERS = ["Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
+READ_ONLY = ("GET", "HEAD", "OPTIONS")
 
 
 def initialize_headers(app: Flask) -> None:
-    """Add the security headers to every response, and the policy unless it has one."""
+    """Add the security headers to every response, and a policy and no-store unless it has them."""
     headers = HEADERS | (HSTS if app.config["APP_ENV"] == PRODUCTION else {})
 
     @app.after_request
     def add_headers(response: Response) -> Response:
         response.headers.extend(headers)
         response.headers.setdefault(POLICY_HEADER, POLICY)
+        if _is_personal():
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+def _is_personal() -> bool:
+    """Return whether the response may be for one user alone; errors are meant too."""
+    return "Authorization" in request.headers or request.method not in READ_ONLY
 
 
 def initialize_cors(app: Flask) -> None:
@@ -48,8 +59,8 @@ def initialize_cors(app: Flask) -> None:
             app,
             resources=f"{API}.*",
             origins=app.config["CORS_ORIGINS"],
-            allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["Link", "Retry-After", "X-Request-ID"],
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=RESPONSE_HEADERS,
             max_age=PREFLIGHT_SECONDS,
             always_send=False,  # without an Origin it is no browser's cross-origin request
             vary_header=False,  # it would be missing where the origin is not allowed

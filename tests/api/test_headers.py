@@ -1,16 +1,22 @@
 """The security headers of every response, and which origins may read it (CORS)."""
 
+import re
+
 import pytest
 import requests
+from bson import ObjectId
+from flask_jwt_extended import jwt_required
 from werkzeug.exceptions import TooManyRequests
 
-from tests.support.endpoints import ENDPOINTS
+from tests.support.endpoints import EACH_ENDPOINT, ENDPOINTS, path_for_admin
 
 APP, SECOND_APP, EVIL = "https://app.example.com", "http://localhost:3000", "https://evil.example"
+REQUEST_HEADERS = "authorization, content-type, traceparent, tracestate, x-request-id"
 PREFLIGHT = {
     "Access-Control-Request-Method": "PUT",
-    "Access-Control-Request-Headers": "authorization,content-type",
+    "Access-Control-Request-Headers": REQUEST_HEADERS.replace(" ", ""),
 }
+RESPONSE_HEADERS = "Link, Location, Retry-After, WWW-Authenticate, X-Request-ID"
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
 RESPONSES = {
     "200": lambda api: api.get("/api/movies"),
@@ -100,6 +106,30 @@ class TestSecurityHeaders:
         assert "Server" not in requests.get(f"{run().url}/healthz", timeout=10).headers
 
 
+class TestNoStore:
+    """What is personal is kept in no cache: whatever is for one user, and errors as well."""
+
+    @EACH_ENDPOINT
+    def test_response_to_a_user_is_not_stored(self, api, ada, method, path, body, token):
+        path = re.sub("<.*?>", str(ObjectId()), path_for_admin(path))
+        for sent in ({}, body):
+            bearer = ada[token] if token else None
+            response = api.request(method, path, json=sent, token=bearer)
+            if token or method != "GET":
+                assert response.headers["Cache-Control"] == "no-store"
+
+    def test_own_view_of_a_learner_is_not_stored(self, app, api):
+        app.add_url_rule("/api/mine", view_func=jwt_required()(lambda: "for you alone"))
+        api.sign_up()
+        response = api.get("/api/mine", token=api.log_in().json()["token"])
+        assert response.text == "for you alone"
+        assert response.headers["Cache-Control"] == "no-store"
+
+    def test_public_responses_may_be_stored(self, api):
+        for path in ("/api/movies", "/api/openapi.json", "/static/style.css"):
+            assert "no-store" not in api.get(path).headers.get("Cache-Control", "")
+
+
 class TestPreflight:
     def test_own_origins_may_send_every_request(self, cors_api):
         for method, path, *_ in ENDPOINTS:
@@ -110,7 +140,7 @@ class TestPreflight:
                 allowed = cors_headers(response)
                 assert allowed["Access-Control-Allow-Origin"] == origin
                 assert method in allowed["Access-Control-Allow-Methods"].split(", ")
-                assert allowed["Access-Control-Allow-Headers"] == "authorization, content-type"
+                assert allowed["Access-Control-Allow-Headers"] == REQUEST_HEADERS
                 assert allowed["Access-Control-Max-Age"] == "600"
                 assert "Access-Control-Allow-Credentials" not in allowed
 
@@ -133,7 +163,7 @@ class TestCors:
     def test_own_origins_can_read_responses_and_errors(self, cors_api):
         readable = {
             "Access-Control-Allow-Origin": APP,
-            "Access-Control-Expose-Headers": "Link, Retry-After, X-Request-ID",
+            "Access-Control-Expose-Headers": RESPONSE_HEADERS,
         }
         for status in ("200", "400", "401", "405", "413", "415", "429", "500"):
             for origin, expected in ((APP, readable), (EVIL, {}), (f"{APP}.evil.example", {})):
