@@ -120,6 +120,7 @@ class SettingsSchema(Schema):
     RATELIMIT_RESET_PER_IP = _limit("60 per minute")
     RATELIMIT_REFRESH_PER_IP = _limit("60 per minute")
     RATELIMIT_PASSWORD_PER_USER = _limit("5 per minute")
+    RATELIMIT_WRITES_PER_USER = _limit("60 per minute; 300 per hour")
 
     @validates_schema(skip_on_field_errors=False)
     def _check_single_lines(self, data: dict[str, Any], **_: Any) -> None:
@@ -170,9 +171,8 @@ def _unsafe_in_production(data: Mapping[str, Any]) -> dict[str, list[str]]:
     return wrong
 
 
-def _loosen(limit: str) -> str:
-    amount, window = limit.split(" ", 1)
-    return f"{int(amount) * DEVELOPMENT_LIMIT_FACTOR} {window}"
+def _loosen(limits: str) -> str:
+    return re.sub(r"\d+(?= per)", lambda it: str(int(it[0]) * DEVELOPMENT_LIMIT_FACTOR), limits)
 
 
 def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """The bag of movies."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from flask_restful import Resource
+from orjson import Fragment
 
 from database.models import Stored, User
 from schemas.base import IdSchema, MessageSchema
@@ -13,29 +13,38 @@ from schemas.movies import (
     MoviePageSchema,
     MovieSchema,
     MovieUpdateSchema,
-    dump_movies,
+    dump_page,
 )
 from services import errors, movie_service
 from services.token_service import Claims
 from web.decorators import body, no_input, query, requires_user, response
+from web.urls import next_page
 
 
 class MoviesApi(Resource):
     """All movies."""
 
     @query(MoviePageSchema)
-    @response(MovieSchema, many=True, dump=dump_movies)
-    def get(self, **page: Any) -> tuple[list[Stored], dict[str, str]]:
-        """List movies by name; the Link header leads to the next page."""
-        movies, last_name = movie_service.list_page(**page)
+    @response(MovieSchema, many=True, dump=list, name="listMovies")
+    def get(self, limit: int, **search: Any) -> tuple[list[Fragment], dict[str, str]]:
+        """List movies by name; the Link header leads to the next page.
+
+        A page ends after `limit` movies or 1 MiB.
+        """
+        movies, last_name = dump_page(movie_service.find(**search, limit=limit + 1), limit)
         if last_name is None:
             return movies, {}
-        parameters = urlencode({**page, "after": NameCursor.encode(last_name)})
-        return movies, {"Link": f'</api/movies?{parameters}>; rel="next"'}
+        search["after"] = NameCursor.encode(last_name)
+        return movies, next_page("/api/movies", limit=limit, **search)
 
     @requires_user
     @body(MovieCreateSchema)
-    @response(IdSchema, errors.MovieAlreadyExistsError)
+    @response(
+        IdSchema,
+        errors.MovieAlreadyExistsError,
+        errors.TooManyRequestsError,
+        name="createMovie",
+    )
     def post(self, user: User, claims: Claims, **fields: Any) -> dict[str, Any]:
         """Add a movie."""
         return {"id": movie_service.add(user, **fields).id}
@@ -45,7 +54,7 @@ class MovieApi(Resource):
     """One movie."""
 
     @no_input
-    @response(MovieSchema, errors.MovieNotExistsError)
+    @response(MovieSchema, errors.MovieNotExistsError, name="getMovie")
     def get(self, movie_id: str) -> Stored:
         """Return the movie."""
         stored: Stored = movie_service.get(movie_id).to_mongo()
@@ -58,6 +67,8 @@ class MovieApi(Resource):
         errors.MovieNotExistsError,
         errors.UpdatingMovieError,
         errors.MovieAlreadyExistsError,
+        errors.TooManyRequestsError,
+        name="putMovie",
     )
     def put(self, user: User, claims: Claims, movie_id: str, **fields: Any) -> dict[str, str]:
         """Change a movie that the user added."""
@@ -66,7 +77,13 @@ class MovieApi(Resource):
 
     @requires_user
     @no_input
-    @response(MessageSchema, errors.MovieNotExistsError, errors.DeletingMovieError)
+    @response(
+        MessageSchema,
+        errors.MovieNotExistsError,
+        errors.DeletingMovieError,
+        errors.TooManyRequestsError,
+        name="deleteMovie",
+    )
     def delete(self, user: User, claims: Claims, movie_id: str) -> dict[str, str]:
         """Delete a movie that the user added; admins may delete any."""
         movie_service.delete(user, movie_id)

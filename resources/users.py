@@ -16,6 +16,7 @@ from schemas.users import (
 from services import auth_service, errors, user_service
 from services.token_service import Claims
 from web.decorators import body, no_input, query, requires_admin, requires_user, response
+from web.urls import next_page
 
 DELETED = {"message": "User has been deleted"}
 
@@ -25,14 +26,14 @@ class MeApi(Resource):
 
     @requires_user
     @no_input
-    @response(UserSchema)
+    @response(UserSchema, name="getMe")
     def get(self, user: User, claims: Claims) -> User:
         """Return the user."""
         return user
 
     @requires_user
     @body(NameSchema)
-    @response(UserSchema, errors.UserNotExistsError)
+    @response(UserSchema, errors.UserNotExistsError, errors.TooManyRequestsError, name="updateMe")
     def patch(self, user: User, claims: Claims, name: str) -> User:
         """Change the name."""
         return user_service.update(user, user, name=name)
@@ -40,7 +41,11 @@ class MeApi(Resource):
     @requires_user
     @body(CurrentPasswordSchema)
     @response(
-        MessageSchema, errors.LastAdminError, errors.UserNotExistsError, errors.TooManyRequestsError
+        MessageSchema,
+        errors.LastAdminError,
+        errors.UserNotExistsError,
+        errors.TooManyRequestsError,
+        name="deleteMe",
     )
     def delete(self, user: User, claims: Claims, current_password: str) -> dict[str, str]:
         """Delete the user and everything that belongs to them."""
@@ -53,18 +58,17 @@ class UsersApi(Resource):
 
     @requires_admin
     @query(UserPageSchema)
-    @response(UserSchema, many=True)
+    @response(UserSchema, many=True, name="listUsers")
     def get(
         self, user: User, claims: Claims, limit: int, after: str | None = None
     ) -> tuple[list[User], dict[str, str]]:
         """List users in the order of signup; the Link header leads to the next page."""
         users, cursor = user_service.list_page(limit, after)
-        link = f'</api/users?limit={limit}&after={cursor}>; rel="next"'
-        return users, {"Link": link} if cursor else {}
+        return users, next_page("/api/users", limit=limit, after=cursor) if cursor else {}
 
     @requires_admin
     @body(UserCreateSchema)
-    @response(UserSchema, errors.EmailAlreadyExistsError)
+    @response(UserSchema, errors.EmailAlreadyExistsError, name="createUser")
     def post(self, user: User, claims: Claims, **fields: str) -> User:
         """Create a user."""
         return auth_service.sign_up(**fields)
@@ -75,14 +79,21 @@ class UserApi(Resource):
 
     @requires_user
     @no_input
-    @response(UserSchema, errors.ForbiddenError, errors.UserNotExistsError)
+    @response(UserSchema, errors.ForbiddenError, errors.UserNotExistsError, name="getUser")
     def get(self, user: User, claims: Claims, user_id: str) -> User:
         """Return the user."""
         return user_service.get_visible(user, user_id)
 
     @requires_user
     @body(UserUpdateSchema)
-    @response(UserSchema, errors.ForbiddenError, errors.UserNotExistsError, errors.LastAdminError)
+    @response(
+        UserSchema,
+        errors.ForbiddenError,
+        errors.UserNotExistsError,
+        errors.LastAdminError,
+        errors.TooManyRequestsError,
+        name="updateUser",
+    )
     def patch(self, user: User, claims: Claims, user_id: str, **fields: str) -> User:
         """Change the name, or as an admin the role, which revokes the sessions."""
         return user_service.update(user, user_service.get_visible(user, user_id), **fields)
@@ -95,6 +106,7 @@ class UserApi(Resource):
         errors.UserNotExistsError,
         errors.LastAdminError,
         errors.TooManyRequestsError,
+        name="deleteUser",
     )
     def delete(
         self, user: User, claims: Claims, user_id: str, current_password: str | None = None

@@ -3,10 +3,16 @@
 from collections.abc import Iterable
 from typing import Any
 
+import orjson
 from marshmallow import Schema, fields
+from orjson import Fragment
 
+from database.models import Stored
 from schemas.base import EXAMPLE_ID, ResponseSchema, Text
 from schemas.fields import Limit, NameCursor, SingleLine, StringList
+
+# 200 movies of the largest size would be 13 MB.
+PAGE_BYTES = 2**20
 
 
 class MovieCreateSchema(Schema):
@@ -57,15 +63,29 @@ class MovieSchema(ResponseSchema):
     added_by = ObjectId()
 
 
-def dump_movies(movies: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what MovieSchema(many=True).dump returns: 20 movies in 15 µs instead of 498."""
-    return [
-        {
-            "_id": {"$oid": str(movie["_id"])},
-            "name": movie["name"],
-            "casts": movie["casts"],
-            "genres": movie["genres"],
-            "added_by": {"$oid": movie["added_by"]},
-        }
-        for movie in movies
-    ]
+def dump_page(movies: Iterable[Stored], limit: int) -> tuple[list[Fragment], str | None]:
+    """Return a page of movies as JSON, and the name of the last if more follow.
+
+    It ends after `limit` movies or PAGE_BYTES, but has at least one; no later movie is read.
+    """
+    page: list[Fragment] = []
+    size, last_name = len("[]"), None
+    for movie in movies:
+        json = orjson.dumps(dump_movie(movie))
+        size += len(json) + len(",")
+        if page and (len(page) == limit or size > PAGE_BYTES):
+            return page, last_name
+        page.append(Fragment(json))
+        last_name = movie["name"]
+    return page, None
+
+
+def dump_movie(movie: Stored) -> dict[str, Any]:
+    """Return what MovieSchema().dump returns: 20 movies in 15 µs instead of 498."""
+    return {
+        "_id": {"$oid": str(movie["_id"])},
+        "name": movie["name"],
+        "casts": movie["casts"],
+        "genres": movie["genres"],
+        "added_by": {"$oid": movie["added_by"]},
+    }

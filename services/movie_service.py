@@ -12,27 +12,25 @@ from database.db import ensure_indexes
 from database.models import Job, Movie, Stored, User
 from jobs.queue import LEASE_SECONDS
 from jobs.worker import Handle, RetryLater
-from services import errors
+from services import errors, rate_limit_service
 
 # The kind of job that delete_movies handles.
 DELETE_MOVIES = "delete_movies"
 
 
-def list_page(
+def find(
     limit: int, after: str | None = None, genre: str | None = None, q: str | None = None
-) -> tuple[list[Stored], str | None]:
-    """Return movies by name as stored, and the last name if more follow.
+) -> Iterator[Stored]:
+    """Return movies by name as stored; `q` is matched literally, in any case.
 
-    The next page begins after that name: the index finds any place at the same cost. `q` is
-    matched literally, in any case.
+    They begin after the name `after`: the index finds any place at the same cost.
     """
     query: Stored = {"name": {"$gt": after}} if after else {}
     if genre:
         query["genres"] = genre
     if q:
         query["name_casefold"] = {"$regex": re.escape(q.casefold())}
-    movies = Movie.find_page(query, limit + 1)
-    return movies[:limit], movies[limit - 1]["name"] if len(movies) > limit else None
+    return Movie.find_page(query, limit)
 
 
 def get(movie_id: str) -> Movie:
@@ -49,9 +47,10 @@ def add(user: User, name: str, casts: list[str], genres: list[str]) -> Movie:
     """Add a movie of user.
 
     Raises:
-        MovieAlreadyExistsError
+        MovieAlreadyExistsError, TooManyRequestsError
         SessionEndedError: the user was deleted meanwhile.
     """
+    rate_limit_service.hit_write(user.id)
     ensure_indexes(Movie)
     movie = Movie(**_to_store(str(user.id), name, casts, genres))
     try:
@@ -68,8 +67,9 @@ def update(user: User, movie_id: str, **fields: Any) -> None:
     """Change name, casts or genres of a movie that user added.
 
     Raises:
-        MovieNotExistsError, UpdatingMovieError, MovieAlreadyExistsError
+        MovieNotExistsError, UpdatingMovieError, MovieAlreadyExistsError, TooManyRequestsError
     """
+    rate_limit_service.hit_write(user.id)
     movie = get(movie_id)
     if movie.added_by != str(user.id):
         raise errors.UpdatingMovieError
@@ -86,8 +86,9 @@ def delete(user: User, movie_id: str) -> None:
     """Delete a movie that user added, or any movie for an admin.
 
     Raises:
-        MovieNotExistsError, DeletingMovieError
+        MovieNotExistsError, DeletingMovieError, TooManyRequestsError
     """
+    rate_limit_service.hit_write(user.id)
     movie = get(movie_id)
     if movie.added_by != str(user.id) and not user.is_admin:
         raise errors.DeletingMovieError

@@ -5,7 +5,7 @@ from bson import ObjectId
 from database.documents import BELONGS_TO_USER, JOBS, SENT_MAILS
 from database.models import ADMIN, USER, Job, Stored, User
 from jobs import queue
-from services import errors, event_service, password_service
+from services import errors, event_service, password_service, rate_limit_service
 from services.event_service import Event
 from services.movie_service import DELETE_MOVIES
 
@@ -51,7 +51,10 @@ def update(actor: User, user: User, name: str | None = None, role: str | None = 
     Raises:
         ForbiddenError: only an admin may change a role.
         LastAdminError
+        TooManyRequestsError: users change themselves too often.
     """
+    if actor.id == user.id:
+        rate_limit_service.hit_write(user.id)
     if role:
         if not actor.is_admin:
             raise errors.ForbiddenError

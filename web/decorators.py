@@ -34,6 +34,7 @@ class NoFields(Schema):
 class Operation:
     """What the decorators of a view note: its input, its output, its errors and its tokens."""
 
+    name: str = ""
     body: type[Schema] = NoFields
     query: type[Schema] | None = None
     response: type[Schema] | None = None
@@ -89,11 +90,13 @@ def response(
     many: bool = False,
     dump: Callable[[Any], Any] | None = None,
     headers: Mapping[str, str] | None = None,
+    name: str = "",
 ) -> Decorator:
     """Serialise what a view returns by a schema, one object or a list, and note its errors.
 
     A view may return its result with headers of its own, as a tuple. `dump` is a function that
-    returns the same as `schema.dump`, faster.
+    returns the same as `schema.dump`, faster. `name` is the view's in generated clients, whose
+    users depend on it.
     """
     dump = dump or schema(many=many).dump
 
@@ -104,7 +107,7 @@ def response(
             data, own = result if isinstance(result, tuple) else (result, {})
             return dump(data), 200, {**(headers or {}), **own}
 
-        return note(wrapper, response=schema, many=many, errors=error_classes)
+        return note(wrapper, name=name, response=schema, many=many, errors=error_classes)
 
     return decorate
 

@@ -1,5 +1,9 @@
 """The bag of movies."""
 
+import itertools
+import json
+import re
+
 import pytest
 from bson import ObjectId
 
@@ -9,7 +13,7 @@ from services import movie_service, user_service
 from tests.support.assertions import assert_error
 from tests.support.client import ADA, EVE
 from tests.support.concurrency import run_simultaneously, wait_until
-from tests.support.pages import names_by_page
+from tests.support.pages import each_page, names_by_page
 
 HEAT = {"name": "Heat", "casts": ["Al Pacino", "Robert De Niro"], "genres": ["Crime", "Drama"]}
 
@@ -159,6 +163,45 @@ class TestListMovies:
             assert sum(names_by_page(api, f"/api/movies?limit={limit}"), []) == expected
         assert names(api, genre="2012-05-05") == expected
         assert_error(add(api, ada, name="2012-05-05"), 400, "MovieAlreadyExistsError")
+
+
+class TestLargePage:
+    """A page ends at 1 MiB, with at least one movie."""
+
+    @pytest.fixture
+    def large_movies(self, documents):
+        """Store 100 movies of 60 KB, as large as a request allows, and return their names."""
+        movies = [HEAT | {"name": f"{i:03}", "casts": ["é" * 100] * 300} for i in range(100)]
+        assert movie_service.add_new("0" * 24, movies) == 100
+        return [movie["name"] for movie in movies]
+
+    @pytest.mark.parametrize("query", ["limit=200", "limit=40&genre=Crime&q=0"])
+    def test_link_leads_on_after_the_last_movie(self, api, large_movies, query):
+        pages = list(each_page(api, f"/api/movies?{query}"))
+        for page, following in itertools.pairwise(pages):
+            movie = json.dumps(following.json()[0], ensure_ascii=False).encode()
+            assert len(page.content) <= 2**20 < len(page.content) + len(movie)
+            assert {*query.split("&")} < {*re.split("[?&]", page.links["next"]["url"])}
+        found = [movie["name"] for page in pages for movie in page.json()]
+        assert found == [name for name in large_movies if "q=" not in query or "0" in name]
+
+    def test_limit_ends_a_page_before_1_mib(self, api, large_movies):
+        assert [len(page) for page in names_by_page(api, "/api/movies?limit=10")] == [10] * 10
+
+    def test_page_may_have_exactly_1_mib(self, api, ada, large_movies):
+        first = api.get("/api/movies?limit=200")
+        missing = 2**20 - len(first.content)
+        casts = first.json()[0]["casts"]
+        Movie.objects(name="000").update(casts=[*casts[1:], casts[0] + "x" * missing])
+        assert len(api.get("/api/movies?limit=200").content) == 2**20
+        Movie.objects(name="000").update(casts=[*casts[1:], casts[0] + "x" * (missing + 1)])
+        assert len(api.get("/api/movies?limit=200").json()) == len(first.json()) - 1
+
+    def test_movie_of_more_than_1_mib_is_a_page(self, api, ada):
+        for name in ("A", "B", "C"):
+            add(api, ada, name=name)
+        Movie.objects(name="B").update(casts=["x" * 2**20])
+        assert names_by_page(api, "/api/movies") == [["A"], ["B"], ["C"]]
 
 
 class TestChangeMovie:

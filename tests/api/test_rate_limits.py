@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from config import LIMITS
+from database.models import ADMIN, User
 from services import rate_limit_service
 from services.errors import TooManyRequestsError
 from tests.support.assertions import assert_error
@@ -27,6 +28,10 @@ def change_password(api, token, **fields):
     return api.put("/api/auth/password", json=body, token=token)
 
 
+def rename(api, token):
+    return api.patch("/api/users/me", json={"name": "Ada"}, token=token)
+
+
 # Each limit by its name: how many, in how many seconds, and the i-th request that it counts.
 REQUESTS = {
     "LOGIN_PER_EMAIL": (5, 60, lambda api, token, i: api.log_in(password="wrong")),
@@ -37,6 +42,7 @@ REQUESTS = {
     "RESET_PER_IP": (60, 60, lambda api, token, i: api.reset("nonsense")),
     "REFRESH_PER_IP": (60, 60, lambda api, token, i: api.refresh("nonsense")),
     "PASSWORD_PER_USER": (5, 60, lambda api, token, i: change_password(api, token)),
+    "WRITES_PER_USER": (60, 60, lambda api, token, i: rename(api, token)),
 }
 EACH_LIMIT = pytest.mark.parametrize(
     ("amount", "seconds", "send"), REQUESTS.values(), ids=REQUESTS.keys()
@@ -240,6 +246,70 @@ class TestLimitPerUser:
         api.sign_up(**EVE)
         eve = api.log_in(**EVE).json()["token"]
         assert change_password(api, eve).status_code == 400
+
+
+class TestLimitOfWrites:
+    """What a user stores: movies, and changes of the user."""
+
+    @pytest.fixture
+    def serve(self, limited):
+        """Return a function that serves with a limit, and returns the API and Ada's token."""
+
+        def serve(limit):
+            api = limited(RATELIMIT_WRITES_PER_USER=limit)
+            api.sign_up()
+            return api, api.log_in().json()["token"]
+
+        return serve
+
+    def test_every_write_counts(self, serve):
+        api, token = serve("4 per minute")
+        movie = {"name": "Heat", "casts": ["Al Pacino"], "genres": ["Crime"]}
+        path = f"/api/movies/{api.post('/api/movies', json=movie, token=token).json()['id']}"
+        me = f"/api/users/{api.verify(token).json()['id']}"
+        writes = [
+            lambda: api.put(path, json={"genres": ["Drama"]}, token=token),
+            lambda: rename(api, token),
+            lambda: api.patch(me, json={"name": "Ada"}, token=token),
+        ]
+        assert [write().status_code for write in writes] == [200] * 3
+        writes += [
+            lambda: api.post("/api/movies", json=movie | {"name": "Alien"}, token=token),
+            lambda: api.delete(path, token=token),
+        ]
+        for write in writes:
+            assert_error(write(), 429, "TooManyRequestsError")
+        assert [found["name"] for found in api.get("/api/movies").json()] == ["Heat"]
+
+    def test_limit_of_an_hour_holds_too(self, serve, clock):
+        api, token = serve("2 per minute; 3 per hour")
+        assert statuses(lambda: rename(api, token), 3) == [200, 200, 429]
+        clock.shift(61)
+        assert statuses(lambda: rename(api, token), 2) == [200, 429]
+        clock.shift(61)
+        assert statuses(lambda: rename(api, token), 1) == [429]
+
+    def test_users_count_apart_and_together_over_sessions(self, serve):
+        api, token = serve("1 per minute")
+        assert rename(api, token).status_code == 200
+        assert rename(api, api.log_in().json()["token"]).status_code == 429
+        api.sign_up(**EVE)
+        assert rename(api, api.log_in(**EVE).json()["token"]).status_code == 200
+
+    def test_refused_and_reading_requests_do_not_count(self, serve):
+        api, token = serve("1 per minute")
+        assert api.patch("/api/users/me", json={"name": ""}, token=token).status_code == 400
+        assert api.get("/api/users/me", token=token).status_code == 200
+        assert rename(api, "nonsense").status_code == 401
+        assert rename(api, token).status_code == 200
+
+    def test_changes_of_others_by_an_admin_do_not_count(self, serve):
+        api, token = serve("1 per minute")
+        api.sign_up(**EVE)
+        User.objects(email=ADA["email"]).update(set__role=ADMIN)
+        path = f"/api/users/{User.objects.get(email=EVE['email']).id}"
+        for name in ("Eve", "Eva"):
+            assert api.patch(path, json={"name": name}, token=token).status_code == 200
 
 
 def processor_seconds(call):

@@ -16,6 +16,7 @@ from services.mail_service import SEND_EMAIL
 from tests.support.assertions import assert_error
 from tests.support.client import ADA
 from tests.support.concurrency import run_simultaneously, wait_until
+from tests.support.pages import each_page
 from tests.support.processes import free_port
 from tests.support.users import create_session, create_user
 
@@ -176,13 +177,9 @@ class TestListUsers:
         emails = [root["email"], *(f"user{number}@example.com" for number in (5, 3, 1, 6, 2, 4))]
         for email in emails[1:]:
             api.sign_up(email=email)
-        pages, url = [], f"/api/users?limit={limit}"
-        while url:
-            assert url.startswith("/api/users")
-            response = api.get(url, token=root["token"])
-            pages.append(response.json())
-            url = response.links.get("next", {}).get("url")
-        assert "Link" not in response.headers
+        responses = list(each_page(api, f"/api/users?limit={limit}", token=root["token"]))
+        assert "Link" not in responses[-1].headers
+        pages = [response.json() for response in responses]
         assert [len(page) for page in pages] == sizes
         assert [user["email"] for page in pages for user in page] == emails
         assert pages[0][0] == read_me(api, root)

@@ -8,6 +8,7 @@ import pytest
 from pymongo import monitoring
 
 from database.models import Job, User
+from services import movie_service
 from tests.support.client import ADA
 from tests.support.tokens import reset_token
 
@@ -89,6 +90,21 @@ class TestRequest:
         requests[name]()  # the first one creates the indexes
         commands.counts.clear()
         requests[name]()
+        assert commands.counts == expected
+
+
+class TestListMovies:
+    @pytest.mark.parametrize(
+        ("size", "expected"), [(60_000, {"find": 1}), (100, {"find": 1, "getMore": 3})]
+    )
+    def test_page_that_ends_at_1_mib_reads_one_batch(
+        self, commands, api, stopped_worker, size, expected
+    ):
+        lists = {"casts": ["x" * size], "genres": ["Crime"]}
+        movie_service.add_new("0" * 24, [{"name": str(i), **lists} for i in range(200)])
+        commands.counts.clear()
+        api.get("/api/movies?limit=200")
+        del commands.counts["killCursors"]  # sent in the background
         assert commands.counts == expected
 
 

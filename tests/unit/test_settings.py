@@ -61,6 +61,10 @@ LIMIT_DEFAULTS = {
     "RATELIMIT_RESET_PER_IP": ("60 per minute", "600 per minute"),
     "RATELIMIT_REFRESH_PER_IP": ("60 per minute", "600 per minute"),
     "RATELIMIT_PASSWORD_PER_USER": ("5 per minute", "50 per minute"),
+    "RATELIMIT_WRITES_PER_USER": (
+        "60 per minute; 300 per hour",
+        "600 per minute; 3000 per hour",
+    ),
 }
 INVALID = {
     "PORT=abc": "Not a valid integer.",
