@@ -37,9 +37,9 @@ test-rest: install  ## What make test leaves out: resilience, property, browsers
 
 test-all: test test-rest  ## Every test
 
-browser: install  ## What the browser tests need, on Debian or Ubuntu, as root; without it they skip
+browser: install  ## What the tests with browsers and API clients need, on Debian or Ubuntu, as root; without it they skip
 	command -v chromium >/dev/null && command -v npm >/dev/null || (apt-get update -qq && apt-get install -yqq chromium npm)
-	npm install --silent --no-save --prefix .venv/axe axe-core@4.14.1
+	npm install --silent --no-save --prefix .venv/npm axe-core@4.14.1 httpyac@6.16.7 newman@6.2.2 openapi-to-postmanv2@6.3.3
 
 lint: install  ## Style, types, words, imports and function lengths
 	$(BIN)/ruff check .

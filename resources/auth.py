@@ -23,15 +23,13 @@ from services.token_service import ACCESS, REFRESH, Claims
 from web.decorators import body, no_input, requires_token, requires_user, response
 from web.rate_limits import limit_by_email, limit_by_ip
 
-NO_STORE = {"Cache-Control": "no-store"}
-
 
 class SignupApi(Resource):
     """New accounts."""
 
     @limit_by_ip("SIGNUP")
     @body(SignupSchema)
-    @response(SignedUpSchema, errors.EmailAlreadyExistsError)
+    @response(SignedUpSchema, errors.EmailAlreadyExistsError, name="signup")
     def post(self, **fields: str) -> dict[str, Any]:
         """Create an account."""
         user = auth_service.sign_up(**fields)
@@ -44,7 +42,7 @@ class LoginApi(Resource):
     @limit_by_ip("LOGIN")
     @body(LoginSchema)
     @limit_by_email("LOGIN")
-    @response(TokensSchema, errors.UnauthorizedError, headers=NO_STORE)
+    @response(TokensSchema, errors.UnauthorizedError, name="login")
     def post(self, email: str, password: str) -> Tokens:
         """Exchange an email and its password for an access token and a refresh token."""
         return auth_service.log_in(email, password, request.headers.get("User-Agent", ""))
@@ -56,7 +54,7 @@ class RefreshApi(Resource):
     @limit_by_ip("REFRESH")
     @requires_token(REFRESH, or_field="refresh_token")
     @body(RefreshTokenSchema)
-    @response(TokensSchema, headers=NO_STORE)
+    @response(TokensSchema, name="refresh")
     def post(self, claims: Claims, **_: str) -> Tokens:
         """Exchange a refresh token for the next pair; the previous pair is revoked."""
         return session_service.refresh(claims, request.headers.get("User-Agent", ""))
@@ -67,7 +65,7 @@ class VerifyApi(Resource):
 
     @requires_user
     @no_input
-    @response(VerifiedSchema)
+    @response(VerifiedSchema, name="verify")
     def get(self, user: User, claims: Claims) -> dict[str, Any]:
         """Verify an access token: return its user and for how many seconds it is valid."""
         expires_in = token_service.seconds_left(claims)
@@ -80,7 +78,7 @@ class LogoutApi(Resource):
 
     @requires_token(ACCESS, REFRESH, or_field="refresh_token")
     @body(RefreshTokenSchema)
-    @response(MessageSchema)
+    @response(MessageSchema, name="logout")
     def delete(self, claims: Claims, **_: str) -> dict[str, str]:
         """End the session: both of its tokens are revoked."""
         session_service.log_out(claims)
@@ -92,14 +90,14 @@ class SessionsApi(Resource):
 
     @requires_user
     @no_input
-    @response(SessionSchema, many=True)
+    @response(SessionSchema, many=True, name="listSessions")
     def get(self, user: User, claims: Claims) -> list[Stored]:
         """List the sessions of the user, newest first."""
         return session_service.list_active(user, claims)
 
     @requires_user
     @no_input
-    @response(MessageSchema)
+    @response(MessageSchema, name="revokeAllSessions")
     def delete(self, user: User, claims: Claims) -> dict[str, str]:
         """Revoke every session of the user, this one included."""
         session_service.revoke_all(user)
@@ -111,7 +109,7 @@ class SessionApi(Resource):
 
     @requires_user
     @no_input
-    @response(MessageSchema, errors.SessionNotExistsError)
+    @response(MessageSchema, errors.SessionNotExistsError, name="revokeSession")
     def delete(self, user: User, claims: Claims, session_id: str) -> dict[str, str]:
         """Revoke a session of the user."""
         session_service.revoke(user, session_id)
@@ -123,7 +121,7 @@ class PasswordApi(Resource):
 
     @requires_user
     @body(ChangePasswordSchema)
-    @response(TokensSchema, errors.TooManyRequestsError, headers=NO_STORE)
+    @response(TokensSchema, errors.TooManyRequestsError, name="changePassword")
     def put(self, user: User, claims: Claims, current_password: str, password: str) -> Tokens:
         """Change the password; every other session and the previous pair are revoked."""
         return password_service.change_password(user, claims, current_password, password)

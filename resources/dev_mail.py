@@ -10,9 +10,8 @@ from werkzeug.exceptions import NotFound
 
 from schemas.base import iso
 from services import sent_mail_service
-from services.errors import ServiceUnavailableError
 from services.mail_service import MAILS
-from web.pages import STYLED_POLICY, page
+from web.pages import STYLED_POLICY
 
 
 def require_localhost() -> None:
@@ -31,7 +30,6 @@ def require_localhost() -> None:
 class SentMails(MethodView):
     """The emails of this development server."""
 
-    @page(NotFound, ServiceUnavailableError)
     def get(self) -> str:
         """Show the newest emails: queued, sent, or failed and why."""
         mails = sent_mail_service.list_newest()
@@ -41,7 +39,6 @@ class SentMails(MethodView):
 class SentMailPage(MethodView):
     """One email."""
 
-    @page(NotFound, ServiceUnavailableError)
     def get(self, mail_id: str) -> tuple[str, dict[str, str]]:
         """Show an email as HTML and as text."""
         mail = sent_mail_service.find(mail_id)

@@ -13,7 +13,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 class Health(Resource):
     """The process."""
 
-    @response(StatusSchema, headers=NO_STORE)
+    @response(StatusSchema, headers=NO_STORE, name="checkHealth")
     def get(self) -> dict[str, str]:
         """Check that the process is running; uses nothing else."""
         return {"status": "alive"}
@@ -22,7 +22,7 @@ class Health(Resource):
 class Readiness(Resource):
     """Everything that the process needs to serve."""
 
-    @response(StatusSchema, ServiceUnavailableError, headers=NO_STORE)
+    @response(StatusSchema, ServiceUnavailableError, headers=NO_STORE, name="checkReadiness")
     def get(self) -> dict[str, str]:
         """Check readiness."""
         health_service.check()

@@ -14,7 +14,7 @@ class OpenApiDocument(Resource):
     """The description of every route."""
 
     @no_input
-    @response(OpenApiSchema, dump=dict)
+    @response(OpenApiSchema, dump=dict, name="getOpenApiDocument")
     def get(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
         extensions = current_app.extensions

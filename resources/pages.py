@@ -2,22 +2,18 @@
 
 from flask import g, render_template, request
 from flask.views import MethodView
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from schemas.auth import NewPasswordSchema
 from schemas.base import load
-from services import errors, password_service
+from services import password_service
 from web.body import read_body
-from web.pages import STYLED_POLICY, page
+from web.pages import STYLED_POLICY
 from web.rate_limits import limit_by_ip
-
-TOKEN_ERRORS = (errors.BadTokenError, errors.ExpiredTokenError, errors.UsedTokenError)
 
 
 class Welcome(MethodView):
     """The start page."""
 
-    @page()
     def get(self) -> str:
         """Show what this is, and where to continue."""
         return render_template("welcome.html")
@@ -26,7 +22,6 @@ class Welcome(MethodView):
 class Docs(MethodView):
     """The documentation of the API, to read and to try out."""
 
-    @page()
     def get(self) -> tuple[str, dict[str, str]]:
         """Show every request, with a form to send it."""
         return render_template("docs.html"), {"Content-Security-Policy": STYLED_POLICY}
@@ -35,20 +30,12 @@ class Docs(MethodView):
 class ResetPage(MethodView):
     """A form for a new password. The token is in its URL, so that URL is sent nowhere else."""
 
-    @page(*TOKEN_ERRORS, errors.ServiceUnavailableError)
     def get(self, token: str) -> str:
         """Show the form; the token stays valid, because mail scanners open links too."""
         g.account = password_service.user_from_reset_token(token).email
         return render_template("reset_password.html", errors={})
 
     @limit_by_ip("RESET")
-    @page(
-        errors.SchemaValidationError,
-        *TOKEN_ERRORS,
-        RequestEntityTooLarge,
-        errors.ServiceUnavailableError,
-        form=NewPasswordSchema,
-    )
     def post(self, token: str) -> str:
         """Set the password."""
         g.account = password_service.user_from_reset_token(token).email

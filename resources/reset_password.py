@@ -17,7 +17,7 @@ class ForgotPassword(Resource):
     @limit_by_ip("FORGOT")
     @body(EmailSchema)
     @limit_by_email("FORGOT")
-    @response(MessageSchema)
+    @response(MessageSchema, name="requestPasswordReset")
     def post(self, email: str) -> dict[str, str]:
         """Request an email with a link that sets a new password."""
         password_service.request_reset(email)
@@ -31,7 +31,7 @@ class ResetPassword(Resource):
     @limit_by_ip("RESET")
     @body(ResetPasswordSchema)
     @token_in_body_or_header("reset_token", PWD_RESET)
-    @response(ResetDoneSchema, UsedTokenError)
+    @response(ResetDoneSchema, UsedTokenError, name="resetPassword")
     def post(self, reset_token: str, password: str) -> dict[str, str]:
         """Set a new password with the token from the email; every session is revoked."""
         user = password_service.reset_password(reset_token, password)

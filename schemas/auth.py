@@ -6,6 +6,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 
 from schemas.base import (
     EXAMPLE_EMAIL,
+    EXAMPLE_SESSION_ID,
     EXAMPLE_TIME,
     EXAMPLE_TOKEN,
     IdSchema,
@@ -106,7 +107,7 @@ class VerifiedSchema(IdSchema, MessageSchema):
 class SessionSchema(ResponseSchema):
     """A session of a user; `current` is the one of this request."""
 
-    id = Text(example="9f86d081884c7d65")
+    id = Text(example=EXAMPLE_SESSION_ID)
     created_at = Timestamp(example=EXAMPLE_TIME)
     last_used_at = Timestamp(example="2026-11-20T10:15:00Z")
     user_agent = Text(example="Mozilla/5.0 (X11; Linux x86_64) …")

@@ -9,6 +9,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from services.errors import SchemaValidationError
 
 EXAMPLE_ID = "65f0a1b2c3d4e5f6a7b8c9d0"
+EXAMPLE_SESSION_ID = "9f86d081884c7d65"
 EXAMPLE_EMAIL = "ada@example.com"
 EXAMPLE_TOKEN = "eyJhbGciOiJIUzI1NiIs..."
 EXAMPLE_TIME = "2026-11-20T09:30:00Z"
@@ -97,6 +98,7 @@ class OpenApiSchema(ResponseSchema):
 
     openapi = Text(example="3.1.0")
     info = fields.Dict(required=True)
+    servers = fields.List(fields.Dict(), required=True)
     tags = fields.List(fields.Dict(), required=True)
     paths = fields.Dict(required=True)
     components = fields.Dict(required=True)

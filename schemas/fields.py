@@ -10,7 +10,7 @@ from marshmallow import ValidationError, fields
 from marshmallow.validate import OneOf, Range, Regexp
 
 from database.models import ROLES
-from schemas.base import EXAMPLE_EMAIL
+from schemas.base import EXAMPLE_EMAIL, EXAMPLE_ID
 
 # Control characters, and other line separators.
 LINE_BREAKING = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
@@ -113,7 +113,7 @@ class Limit(fields.Integer):
 
     def __init__(self) -> None:
         """Accept 1 to 200, 50 if there is none."""
-        metadata = {"description": "How many at most."}
+        metadata = {"description": "How many at most.", "examples": [50]}
         super().__init__(load_default=50, validate=Range(1, 200), metadata=metadata)
 
 
@@ -125,7 +125,11 @@ class IdCursor(fields.String):
         super().__init__(
             validate=Regexp(r"[0-9a-f]{24}\Z", error="Not a cursor."),
             # Python's \Z is not part of the dialect of JSON Schema.
-            metadata={"pattern": "^[0-9a-f]{24}$", "description": AFTER},
+            metadata={
+                "pattern": "^[0-9a-f]{24}$",
+                "description": AFTER,
+                "examples": [EXAMPLE_ID],
+            },
         )
 
 
@@ -134,7 +138,7 @@ class NameCursor(fields.String):
 
     def __init__(self) -> None:
         """Accept what encode returns."""
-        super().__init__(metadata={"description": AFTER})
+        super().__init__(metadata={"description": AFTER, "examples": [self.encode("Heat")]})
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
         text = super()._deserialize(value, *args, **options)

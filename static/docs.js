@@ -13,9 +13,19 @@ const underHeading = (Operations, { React }) => (props) =>
     React.createElement("h2", null, "Requests"),
     React.createElement(Operations, props),
   );
+// Requests go to the host that this page is from: PUBLIC_URL may be another name of it, which is another
+// origin to the browser. So there is no choice of servers.
+const noServers = () => () => null;
+const toThisHost = (request) => {
+  const { pathname, search } = new URL(request.url, location);
+  return Object.assign(request, { url: location.origin + pathname + search });
+};
 
 SwaggerUIBundle({
   url: "/api/openapi.json",
   dom_id: "#docs",
-  plugins: [{ wrapComponents: { InfoContainer: inRegion, operations: underHeading } }],
+  requestInterceptor: toThisHost,
+  plugins: [
+    { wrapComponents: { InfoContainer: inRegion, operations: underHeading, ServersContainer: noServers } },
+  ],
 });

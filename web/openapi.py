@@ -10,16 +10,18 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask
 from marshmallow import Schema
+from marshmallow.fields import List
 from werkzeug import exceptions
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
-from schemas.base import ApiErrorSchema
+from schemas.base import EXAMPLE_ID, EXAMPLE_SESSION_ID, ApiErrorSchema
 from services.errors import UNKNOWN_FIELD, ApiError, SchemaValidationError, ServiceUnavailableError
-from services.token_service import ACCESS, PWD_RESET, REFRESH
+from services.token_service import ACCESS, REFRESH
 from web.body import NOT_JSON, WRONG_CONTENT_TYPE
 from web.decorators import NoFields, Operation
 from web.errors import error_body, error_headers
+from web.json_response import JSON
 
 VERSION = "1.0.0"
 ABOUT = """Accounts, sessions, password reset and a bag of movies.
@@ -28,8 +30,7 @@ Sign up, log in, and enter the `token` of the response at **Authorize**, under `
 has one shape; `error` names it, `errors` lists what is wrong with each field."""
 # Swagger UI puts the cursor into the last.
 SCOPES = {
-    PWD_RESET: "The token from the email: sets the password, once.",
-    REFRESH: "The `refresh_token` of login and refresh: for the next pair, or to log out.",
+    REFRESH: "The `refresh_token` of login and refresh: for the next pair.",
     ACCESS: "The `token` of login and refresh: for everything that needs a user.",
 }
 # The errors of every route that checks its input.
@@ -46,15 +47,19 @@ HEADERS = {
     "Retry-After": ("integer", "Seconds after which to try again."),
     "WWW-Authenticate": ("string", "How to authenticate (RFC 6750)."),
 }
-PAGE_CONTENT = {"text/html": {"schema": {"type": "string"}}}
+# Every other id in a path is a document's.
+PATH_EXAMPLES = {"session_id": EXAMPLE_SESSION_ID}
+
+NOT_DESCRIBED = Operation()
 
 Json = dict[str, Any]
 
 
 def build_document(app: Flask) -> Json:
-    """Return the OpenAPI 3.1 document of every route of app."""
+    """Return the OpenAPI 3.1 document of every route of app that returns JSON."""
     plugin = MarshmallowPlugin(schema_name_resolver=_schema_name)
-    spec = APISpec("Movie-bag", VERSION, "3.1.0", plugins=[plugin], info={"description": ABOUT})
+    options = {"info": {"description": ABOUT}, "servers": [{"url": app.config["PUBLIC_URL"]}]}
+    spec = APISpec("Movie-bag", VERSION, "3.1.0", plugins=[plugin], **options)
     for scope, meaning in SCOPES.items():
         scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         spec.components.security_scheme(scope, {**scheme, "description": meaning})
@@ -77,15 +82,19 @@ def _error_names(document: Json) -> set[str]:
 
 
 def described_rules(app: Flask) -> list[Rule]:
-    """Return the URL rules of resources and pages whose views note what they do."""
+    """Return the URL rules of resources whose views note what they do."""
     return [rule for rule in app.url_map.iter_rules() if _described_methods(app, rule)]
 
 
 def _described_methods(app: Flask, rule: Rule) -> list[str]:
-    """Return the methods of a rule whose views have a decorator of ours; a plain file has none."""
+    """Return the methods of a rule whose views note a response; a page or a file has none."""
     methods, resource = METHODS & (rule.methods or set()), _resource(app, rule)
     views = {method: getattr(resource, method.lower(), None) for method in methods}
-    return sorted(method for method, view in views.items() if hasattr(view, "operation"))
+    return sorted(
+        method
+        for method, view in views.items()
+        if getattr(view, "operation", NOT_DESCRIBED).response
+    )
 
 
 def _resource(app: Flask, rule: Rule) -> Any:
@@ -102,22 +111,31 @@ def _describe(resource: type, method: str, rule: Rule) -> Json:
     view = getattr(resource, method.lower())
     operation: Operation = view.operation
     summary, description = _docstring(view)
-    security: list[Json] = [{scope: []} for scope in operation.scopes]
     described = {
         "tags": [_tag(resource.__module__)],
-        "operationId": f"{method.lower()}{resource.__name__.removesuffix('Api')}",
+        "operationId": operation.name or f"{method.lower()}{resource.__name__}",
         "summary": summary,
         "description": description,
         "parameters": list(_parameters(rule, operation)),
-        "security": [{}, *security] if operation.token_is_optional else security,
+        "security": _security(operation),
         "responses": {"200": _success(operation), **_error_responses(operation)},
     }
     return described | _request_body(operation)
 
 
+def _security(operation: Operation) -> list[Json]:
+    """Return the token of an operation: generated clients send one bearer, whatever else works.
+
+    A token that may be in the body is described there alone.
+    """
+    is_in_body = operation.token_is_optional and ACCESS not in operation.scopes
+    return [] if is_in_body else [{scope: []} for scope in operation.scopes[:1]]
+
+
 def _parameters(rule: Rule, operation: Operation) -> Iterator[Json]:
     for name in sorted(rule.arguments):
-        yield {"in": "path", "name": name, "required": True, "schema": {"type": "string"}}
+        described = {"in": "path", "name": name, "required": True, "schema": {"type": "string"}}
+        yield {**described, "example": PATH_EXAMPLES.get(name, EXAMPLE_ID)}
     if operation.query:
         yield {"in": "query", "schema": operation.query}
 
@@ -126,21 +144,27 @@ def _request_body(operation: Operation) -> Json:
     schema = operation.body()
     if not schema.fields:
         return {}
-    media_type = "application/json" if operation.response else "application/x-www-form-urlencoded"
     required = any(field.required for field in schema.fields.values())
-    content = {media_type: {"schema": schema}}
+    examples = {name: _examples(field) for name, field in schema.fields.items()}
+    example = {name: values[0] for name, values in examples.items() if values}
+    content = {JSON: {"schema": schema, "example": example}}
     about = _docstring(operation.body)[0]
     return {"requestBody": {"description": about, "required": required, "content": content}}
 
 
+def _examples(field: Any) -> list[Any]:
+    """Return the examples of a field, or its choices; of a list, one with one item."""
+    if isinstance(field, List):
+        return [_examples(field.inner)[:1]]
+    return field.metadata.get("examples") or list(getattr(field.validate, "choices", []))
+
+
 def _success(operation: Operation) -> Json:
     schema = operation.response
-    if schema is None:
-        return {"description": "A page.", "content": PAGE_CONTENT}
     about = "A list." if operation.many else _docstring(schema)[0]
     content = {"type": "array", "items": schema} if operation.many else schema
     headers = ["Link"] if "after" in (operation.query or NoFields)().fields else []
-    described = {"description": about, "content": {"application/json": {"schema": content}}}
+    described = {"description": about, "content": {JSON: {"schema": content}}}
     return described | _headers(headers)
 
 
@@ -148,27 +172,16 @@ def _error_responses(operation: Operation) -> Json:
     """Return each status with its errors."""
     by_status: dict[int, list[ApiError | HTTPException]] = {}
     common = COMMON if operation.query else ()
-    for error in (*common, *map(_example, operation.errors)):
+    for error in (*common, *(error() for error in operation.errors)):
         by_status.setdefault(error_body(error)["status"], []).append(error)
-    return {
-        str(status): _error_response(errors, operation)
-        for status, errors in sorted(by_status.items())
-    }
+    return {str(status): _error_response(errors) for status, errors in sorted(by_status.items())}
 
 
-def _example(error: type[Exception]) -> Any:
-    if issubclass(error, SchemaValidationError):
-        return error({"password": ["Must be between 8 and 128 characters long."]})
-    return error()
-
-
-def _error_response(errors: list[ApiError | HTTPException], operation: Operation) -> Json:
+def _error_response(errors: list[ApiError | HTTPException]) -> Json:
     examples = {body["error"]: {"value": body} for body in map(error_body, errors)}
     described = {"description": " · ".join(f"`{name}`" for name in examples)}
     described |= _headers(name for error in errors for name in error_headers(error))
-    if operation.response is None:
-        return {**described, "content": PAGE_CONTENT}
-    content = {"application/json": {"schema": ApiErrorSchema, "examples": examples}}
+    content = {JSON: {"schema": ApiErrorSchema, "examples": examples}}
     return {**described, "content": content}
 
 

@@ -3,9 +3,7 @@
 from typing import Any
 
 from flask import Blueprint, Flask, Response, render_template
-from marshmallow import Schema
 
-from web.decorators import Decorator, NoFields, note
 from web.errors import error_response
 
 POLICY = (
@@ -17,11 +15,6 @@ STYLED_POLICY = POLICY.replace("style-src", "style-src 'unsafe-inline'").replace
     "img-src", "img-src data:"
 )
 HEADERS = {"Cache-Control": "no-store", "Content-Security-Policy": POLICY}
-
-
-def page(*errors: type[Exception], form: type[Schema] = NoFields) -> Decorator:
-    """Note that a view returns a page, the fields of its form and the errors it may raise."""
-    return lambda view: note(view, body=form, errors=errors)
 
 
 def register_pages(app: Flask, pages: Blueprint) -> None:

@@ -15,7 +15,7 @@ from tests.support.processes import HOME
 from tests.support.smtp_server import Mailbox, token_in
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-AXE = HOME / ".venv/axe/node_modules/axe-core/axe.min.js"
+AXE = HOME / ".venv/npm/node_modules/axe-core/axe.min.js"
 # Without its own requests to its maker.
 FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 FLAGS += ["--no-first-run", "--disable-component-update", "--disable-gpu"]
@@ -165,6 +165,15 @@ class TestDocs:
         operation.get_by_role("button", name="Try it out").click()
         operation.get_by_role("button", name="Execute").click()
         expect(operation.locator(".live-responses-table")).to_contain_text('"Token is valid"')
+
+    def test_request_is_sent_to_the_host_of_the_page(self, open_page, site, make_app):
+        site.app = make_app(APP_ENV="development", PUBLIC_URL="https://elsewhere.example")
+        page = open_page("/api/docs")
+        operation = page.locator(".opblock", has_text="/healthz")
+        operation.locator(".opblock-summary-control").click()
+        operation.get_by_role("button", name="Try it out").click()
+        operation.get_by_role("button", name="Execute").click()
+        expect(operation.locator(".live-responses-table")).to_contain_text('"alive"')
 
     def test_authorize_focuses_the_field_of_the_access_token(self, open_page):
         page = open_page("/api/docs")

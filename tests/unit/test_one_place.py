@@ -423,11 +423,17 @@ def event_literals(files: list[SourceFile]) -> set[str]:
 
 
 def texts(files: list[SourceFile]) -> Iterator[tuple[str, str]]:
-    """Yield every text of the source that is no docstring."""
-    docstrings = {node.value for _, node in all_nodes(files) if isinstance(node, ast.Expr)}
+    """Yield every text of the source that is no docstring and not the name of an operation."""
+    others = {node.value for _, node in all_nodes(files) if isinstance(node, ast.Expr)}
+    others |= {
+        keyword.value
+        for _, call in calls(files)
+        for keyword in call.keywords
+        if dotted(call) == "response" and keyword.arg == "name"
+    }
     for place, node in all_nodes(files):
         match node:
-            case ast.Constant(value=str(text)) if node not in docstrings:
+            case ast.Constant(value=str(text)) if node not in others:
                 yield place, text
 
 
