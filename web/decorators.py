@@ -41,7 +41,6 @@ class Operation:
     many: bool = False
     errors: tuple[type[Exception], ...] = ()
     scopes: tuple[str, ...] = ()
-    token_is_optional: bool = False
 
 
 def note(view: View, **notes: Any) -> View:
@@ -124,7 +123,7 @@ def token_in_body_or_header(field: str, scope: str) -> Decorator:
                 arguments[field] = bearer_token()
             return view(*args, **arguments)
 
-        return note(wrapper, scopes=(scope,), token_is_optional=True, errors=TOKEN_ERRORS)
+        return note(wrapper, scopes=(scope,), errors=TOKEN_ERRORS)
 
     return decorate
 
@@ -147,8 +146,7 @@ def requires_token(*scopes: str, or_field: str = "") -> Decorator:
             read_body()  # first: while a slow client sends it, the token may expire or be revoked
             return view(*args, **arguments, claims=decode())
 
-        is_optional = bool(or_field)
-        return note(wrapper, scopes=scopes, token_is_optional=is_optional, errors=SESSION_ERRORS)
+        return note(wrapper, scopes=scopes, errors=SESSION_ERRORS)
 
     return decorate
 

@@ -17,7 +17,7 @@ from werkzeug.routing import Rule
 
 from schemas.base import EXAMPLE_ID, EXAMPLE_SESSION_ID, ApiErrorSchema
 from services.errors import UNKNOWN_FIELD, ApiError, SchemaValidationError, ServiceUnavailableError
-from services.token_service import ACCESS, REFRESH
+from services.token_service import ACCESS
 from web.body import NOT_JSON, WRONG_CONTENT_TYPE
 from web.decorators import NoFields, Operation
 from web.errors import error_body, error_headers
@@ -28,11 +28,7 @@ ABOUT = """Accounts, sessions, password reset and a bag of movies.
 
 Sign up, log in, and enter the `token` of the response at **Authorize**, under `access`. Every error
 has one shape; `error` names it, `errors` lists what is wrong with each field."""
-# Swagger UI puts the cursor into the last.
-SCOPES = {
-    REFRESH: "The `refresh_token` of login and refresh: for the next pair.",
-    ACCESS: "The `token` of login and refresh: for everything that needs a user.",
-}
+ABOUT_ACCESS = "The `token` of login and refresh: for everything that needs a user."
 # The errors of every route that checks its input.
 COMMON = (
     SchemaValidationError({"nonsense": [UNKNOWN_FIELD]}),
@@ -60,9 +56,8 @@ def build_document(app: Flask) -> Json:
     plugin = MarshmallowPlugin(schema_name_resolver=_schema_name)
     options = {"info": {"description": ABOUT}, "servers": [{"url": app.config["PUBLIC_URL"]}]}
     spec = APISpec("Movie-bag", VERSION, "3.1.0", plugins=[plugin], **options)
-    for scope, meaning in SCOPES.items():
-        scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-        spec.components.security_scheme(scope, {**scheme, "description": meaning})
+    scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    spec.components.security_scheme(ACCESS, {**scheme, "description": ABOUT_ACCESS})
     for rule in described_rules(app):
         spec.path(re.sub(r"<(\w+)>", r"{\1}", rule.rule), operations=_operations(app, rule))
     for module in sorted({_resource(app, rule).__module__ for rule in described_rules(app)}):
@@ -117,19 +112,11 @@ def _describe(resource: type, method: str, rule: Rule) -> Json:
         "summary": summary,
         "description": description,
         "parameters": list(_parameters(rule, operation)),
-        "security": _security(operation),
+        # Generated clients send one bearer, whatever else works; other tokens are in the body.
+        "security": [{ACCESS: []}] if ACCESS in operation.scopes else [],
         "responses": {"200": _success(operation), **_error_responses(operation)},
     }
     return described | _request_body(operation)
-
-
-def _security(operation: Operation) -> list[Json]:
-    """Return the token of an operation: generated clients send one bearer, whatever else works.
-
-    A token that may be in the body is described there alone.
-    """
-    is_in_body = operation.token_is_optional and ACCESS not in operation.scopes
-    return [] if is_in_body else [{scope: []} for scope in operation.scopes[:1]]
 
 
 def _parameters(rule: Rule, operation: Operation) -> Iterator[Json]:
