@@ -17,7 +17,7 @@ from database.startup import open_current_database
 from infra.logging import initialize_logging
 from jobs.worker import Worker
 from resources.routes import initialize_routes
-from services import mail_service, movie_service
+from services import mail_queue, mail_service, movie_service
 from services.health_service import start_metrics
 from services.rate_limit_service import initialize_rate_limits
 from web.errors import initialize_errors
@@ -26,9 +26,10 @@ from web.jwt import initialize_jwt
 from web.request_log import initialize_request_log
 
 JOB_HANDLERS = {
-    mail_service.SEND_EMAIL: mail_service.send_email,
+    mail_queue.SEND_EMAIL: mail_service.send_email,
     movie_service.DELETE_MOVIES: movie_service.delete_movies,
 }
+UNNEEDED_JOBS = {mail_queue.SEND_EMAIL: mail_queue.find_unneeded}
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def _load_config(app: Flask, config: Mapping[str, Any]) -> None:
 
 def _initialize_background(app: Flask) -> None:
     mail_service.mail.init_app(app)
-    app.extensions["worker"] = Worker(app, JOB_HANDLERS)
+    app.extensions["worker"] = Worker(app, JOB_HANDLERS, UNNEEDED_JOBS)
     app.before_request(app.extensions["worker"].start)  # for `flask run`; servers start it earlier
     # Called by run.py and gunicorn.conf.py, after any fork.
     app.extensions["start_metrics"] = partial(start_metrics, app)

@@ -26,7 +26,8 @@ from database.embedded.server import EmbeddedDatabase
 from database.models import Job, User
 from infra.password_hashing import CORES
 from services import auth_service, movie_service, session_service
-from services.mail_service import RESET_PASSWORD, SEND_EMAIL
+from services.mail_kinds import RESET_PASSWORD
+from services.mail_queue import SEND_EMAIL
 from tests.support.processes import free_port
 
 PASSWORD = "correct horse battery"

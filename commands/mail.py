@@ -7,7 +7,7 @@ from database.models import Job
 from database.sent_mail import SentMail
 from jobs import queue
 from schemas.base import iso
-from services.mail_service import SEND_EMAIL
+from services.mail_queue import SEND_EMAIL
 
 mail = Group("mail", "Manage queued and failed emails.")
 

@@ -1,14 +1,15 @@
 """The connection to MongoDB, and the indexes that the product relies on."""
 
-from contextlib import AbstractContextManager
+import time
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import pymongo
 from flask import Flask
 from mongoengine import Document, OperationError, connect, disconnect
-from mongoengine.connection import ConnectionFailure, get_connection
+from mongoengine.connection import ConnectionFailure, get_connection, get_db
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, ConfigurationError, PyMongoError
+from pymongo.errors import BulkWriteError, ConfigurationError, DuplicateKeyError, PyMongoError
 
 from config import SettingsError
 
@@ -66,6 +67,13 @@ def ensure_indexes(document: type[Document]) -> None:
         with without_time_limit():
             document.ensure_indexes()
         _indexed.add(document)
+
+
+def try_write() -> None:
+    """Write a small document, always the same one; raises one of DATABASE_ERRORS."""
+    with suppress(DuplicateKeyError):  # another process has just inserted it
+        written = {"$set": {"written_at": time.time()}}
+        get_db()["write_check"].update_one({"_id": "current"}, written, upsert=True)
 
 
 def insert_missing(collection: Collection[Any], documents: list[dict[str, Any]]) -> int:

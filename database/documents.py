@@ -27,4 +27,6 @@ class Ownership:
 MOVIES = Ownership(Movie, "added_by", "id")
 JOBS = Ownership(Job, "arguments__email", "email")
 SENT_MAILS = Ownership(SentMail, "arguments__email", "email")
+# Queued notices are sent even if their user is deleted; failed ones are deleted with the user.
+NOTICES = Ownership(Job, "arguments__to", "email")
 BELONGS_TO_USER = (MOVIES, JOBS, SENT_MAILS)

@@ -205,7 +205,8 @@ class Job(db.Document):
 
     It is due at `run_at`. Claiming it moves `run_at` ahead, which leases the job: if the worker
     crashes, the lease expires and the job is due again. `attempts` counts the claims and so is
-    the fencing token: who holds an older one can't change the job.
+    the fencing token: who holds an older one can't change the job. Jobs of one `lane` have one
+    destination. `waits_for_service` says whether the last attempt failed because all jobs do.
     """
 
     QUEUED = "queued"
@@ -218,22 +219,33 @@ class Job(db.Document):
     run_at: float = db.FloatField(required=True)
     attempts: int = db.IntField(default=0)
     last_error: str | None = db.StringField()
+    lane: str | None = db.StringField()
+    waits_for_service: bool = db.BooleanField(default=False)
 
-    meta = {**META, "indexes": [("state", "run_at"), ("state", "created_at")]}
+    meta = {
+        **META,
+        "indexes": [
+            ("state", "run_at"),
+            ("state", "kind", "created_at"),
+            ("waits_for_service", "created_at"),
+        ],
+    }
 
     @classmethod
-    def insert(cls, kind: str, arguments: Mapping[str, str], run_at: float) -> str:
+    def insert(
+        cls, kind: str, arguments: Mapping[str, str], run_at: float, lane: str | None = None
+    ) -> str:
         """Store a job and return its id."""
         job = {"kind": kind, "arguments": dict(arguments), "state": cls.QUEUED, "attempts": 0}
         times = {"created_at": time.time(), "run_at": run_at}
-        return str(cls._get_collection().insert_one({**job, **times}).inserted_id)
+        return str(cls._get_collection().insert_one({**job, **times, "lane": lane}).inserted_id)
 
     @classmethod
-    def claim(cls, lease_seconds: float) -> "Job | None":
-        """Lease the job that has been due for longest; None if none is due."""
+    def claim(cls, job_ids: Iterable[ObjectId], lease_seconds: float) -> "Job | None":
+        """Lease the one of these jobs that has been due for longest; None if none is due."""
         now = time.time()
         stored = cls._get_collection().find_one_and_update(
-            {"state": cls.QUEUED, "run_at": {"$lte": now}},
+            {"_id": {"$in": [*job_ids]}, "state": cls.QUEUED, "run_at": {"$lte": now}},
             {"$set": {"run_at": now + lease_seconds}, "$inc": {"attempts": 1}},
             sort=[("run_at", 1)],
             return_document=ReturnDocument.AFTER,
@@ -250,10 +262,10 @@ class Job(db.Document):
         """Change the job unless another worker has claimed it; return whether it was changed."""
         return bool(Job.objects(id=self.id, attempts=self.attempts).update_one(**update))
 
-    def delete_claimed(self) -> None:
-        """Delete the job, unless another worker has claimed it since."""
+    def delete_claimed(self) -> bool:
+        """Delete the job unless another worker has claimed it; return whether it was deleted."""
         claimed = {"_id": self.id, "attempts": self.attempts}
-        self._get_collection().delete_one(claimed)
+        return bool(self._get_collection().delete_one(claimed).deleted_count)
 
 
 class Movie(db.Document):

@@ -4,6 +4,8 @@ Each gunicorn worker counts in files of its own, in PROMETHEUS_MULTIPROC_DIR, an
 worker adds up all, those that have ended included (gunicorn.conf.py).
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Histogram
 
 REQUESTS = Counter(
@@ -21,7 +23,31 @@ EVENTS = Counter(
     "Events of the security log: login, login_failed and so on.",
     ["event"],
 )
+DONE = "done"
+FAILED = "failed"
 JOBS = Counter("movie_bag_jobs", "Jobs by kind and outcome: done or failed.", ["kind", "outcome"])
+DATABASE = "database"
+HASHING_POOL = "hashing_pool"
+UNAVAILABLE = Counter(
+    "movie_bag_unavailable",
+    "Responses of 503 by cause: the database (a failed read or write) or a full hashing pool.",
+    ["cause"],
+)
+# Those that an alert may look at.
+STATUSES = (200, 400, 401, 403, 404, 429, 500, 503)
+
+
+def start_at_zero(job_kinds: Iterable[str], routes: Iterable[tuple[str, str]]) -> None:
+    """Create the counters of all labels that are known: the first 1 of a new one is no increase."""
+    for kind in job_kinds:
+        for outcome in (DONE, FAILED):
+            JOBS.labels(kind, outcome)
+    for cause in (DATABASE, HASHING_POOL):
+        UNAVAILABLE.labels(cause)
+    for method, route in routes:
+        SECONDS.labels(method, route)
+        for status in STATUSES:
+            REQUESTS.labels(method, route, status)
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:

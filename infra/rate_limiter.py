@@ -19,6 +19,8 @@ from limits.strategies import FixedWindowRateLimiter
 # How long a storage that does not answer may delay a request, and how often it is tried again.
 TIMEOUT_SECONDS = 0.2
 RETRY_SECONDS = 5.0
+# A limit that is never exceeded, to find out whether it can be counted.
+PROBE = "1000000 per minute"
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,11 @@ class RateLimiter:
         It is counted up to the first limit that is exceeded.
         """
         return next((seconds for limit in _parse(limits) if (seconds := self._try(limit, *key))), 0)
+
+    def is_off(self) -> bool:
+        """Return whether the storage is away, as a request would find it."""
+        self.hit(PROBE, "probe")
+        return self._away
 
     def _try(self, limit: RateLimitItem, *key: str) -> int:
         if self._away and time.monotonic() < self._retry_at:

@@ -1,8 +1,8 @@
 """The background thread of a process: it claims jobs and hands each to the handler of its kind.
 
 A handler is a context manager, entered once per batch: it may hold a connection. It yields a
-function that handles one job. That returns whether there was anything to do, or raises
-RetryLater, PauseQueue or Fail.
+function that handles one job. That returns whether there was anything to do, or raises one of
+jobs/errors.py.
 """
 
 import logging
@@ -15,9 +15,10 @@ from flask import Flask
 
 from database.db import DATABASE_ERRORS, ensure_indexes
 from database.models import Job
-from infra import metrics
 from jobs import queue
 from jobs.backoff import backoff_delay
+from jobs.errors import Fail, PauseQueue, RetryLater
+from jobs.lanes import FindUnneeded, Lanes
 from jobs.queue import SEND_DELAY
 
 # How late a job of another process, or one to retry, may be noticed.
@@ -30,30 +31,16 @@ Handler = Callable[[], AbstractContextManager[Handle]]
 logger = logging.getLogger(__name__)
 
 
-class RetryLater(Exception):
-    """The job failed for a reason of its own that may pass."""
-
-
-class Fail(Exception):
-    """The job can never succeed."""
-
-
-class PauseQueue(Exception):
-    """The service that the jobs need, a mail server, is unavailable: other jobs would fail too."""
-
-    def __init__(self, reason: str, delay: float | None = None) -> None:
-        """Pause for delay seconds; without one, longer after each failure."""
-        super().__init__(reason)
-        self.delay = delay
-
-
 class Worker:
     """The thread of this process. It starts at its first use, and again after a fork."""
 
-    def __init__(self, app: Flask, handlers: Mapping[str, Handler]) -> None:
-        """Take the handler of each kind of job."""
+    def __init__(
+        self, app: Flask, handlers: Mapping[str, Handler], unneeded: Mapping[str, FindUnneeded]
+    ) -> None:
+        """Take the handler of each kind of job, and what finds the unneeded ones of some."""
         self._app = app
-        self._handlers = handlers
+        self.handlers = handlers
+        self._lanes = Lanes(unneeded)
         self._pid = 0
         self._failures = 0  # consecutive pauses of the queue
         self._starting = threading.Lock()
@@ -103,24 +90,24 @@ class Worker:
         """Work on jobs until none is due, or the queue is paused; raises DATABASE_ERRORS."""
         with ExitStack() as batch:
             handles: dict[str, Handle] = {}
-            while not self._stopping.is_set() and (job := queue.claim()):
-                if job.kind not in handles and job.kind in self._handlers:
-                    handles[job.kind] = batch.enter_context(self._handlers[job.kind]())
+            while not self._stopping.is_set() and (job := self._lanes.claim()):
+                if job.kind not in handles and job.kind in self.handlers:
+                    handles[job.kind] = batch.enter_context(self.handlers[job.kind]())
                 if not self._work_on(job, handles.get(job.kind, _refuse)):
                     return
 
     def _work_on(self, job: Job, handle: Handle) -> bool:
         """Handle one job; return False to end the batch."""
         try:
-            if handle(job):
-                self._failures = 0
-                metrics.JOBS.labels(job.kind, "done").inc()
+            with self._lanes.watch(job.lane):
+                if handle(job):
+                    self._failures = 0
             queue.complete(job)
         except PauseQueue as error:
             self._back_off(job, error)
             return False
         except Fail as error:
-            queue.fail(job, str(error))
+            queue.fail(job, str(error), error.is_kept)
         except RetryLater as error:
             queue.retry_later(job, str(error), backoff_delay(job.attempts - 1))
         except Exception as error:
@@ -133,7 +120,7 @@ class Worker:
         """Wait before the next job, whatever else is due."""
         delay = error.delay or backoff_delay(self._failures)
         self._failures += 1
-        queue.retry_later(job, str(error), delay)
+        queue.retry_later(job, str(error), delay, waits_for_service=True)
         self._stopping.wait(delay)
 
 

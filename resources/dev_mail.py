@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from schemas.base import iso
 from services import sent_mail_service
-from services.mail_service import MAILS
+from services.mail_kinds import MAILS
 from web.pages import STYLED_POLICY
 
 

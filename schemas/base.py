@@ -88,9 +88,16 @@ class ApiErrorSchema(ResponseSchema):
 
 
 class StatusSchema(ResponseSchema):
-    """The state of the service."""
+    """The state of the process."""
 
-    status = Text(example="ready")
+    status = Text(example="alive")
+
+
+class ReadinessSchema(ResponseSchema):
+    """The state of what the service needs; `mail` is `ok` or `delayed`."""
+
+    database = Text(example="ok")
+    mail = Text(example="ok")
 
 
 class OpenApiSchema(ResponseSchema):

@@ -26,6 +26,13 @@ class Event(StrEnum):
     ROLE_CHANGED_TO_ADMIN = "role_changed_to_admin"
     ROLE_CHANGED_TO_USER = "role_changed_to_user"
     USER_DELETED = "user_deleted"
+    MAIL_SENT = "mail_sent"
+    MAIL_DEFERRED = "mail_deferred"
+    MAIL_FAILED = "mail_failed"
+
+
+for known in Event:
+    metrics.EVENTS.labels(known)  # each begins at 0: Prometheus can't see an increase to a first 1
 
 
 def record(
@@ -34,15 +41,14 @@ def record(
     """Log and count an event, with its actor if that was another user.
 
     An email appears as a pseudonym. web sets `g.client_ip` and `g.actor_id`; both are missing at
-    the shell.
+    the shell. `details` are logged as they are, and win.
     """
     user, actor = str(user_id or ""), str(g.get("actor_id", ""))
-    audit_log.write(
-        event,
-        user=user,
-        by=actor if actor != user else None,
-        ip=g.get("client_ip", "shell"),
-        email=pseudonym(email, current_app.config["JWT_SECRET_KEY"]) if email else None,
-        **details,
-    )
+    described = {
+        "user": user,
+        "by": actor if actor != user else None,
+        "ip": g.get("client_ip", "shell"),
+        "email": pseudonym(email, current_app.config["JWT_SECRET_KEY"]) if email else None,
+    }
+    audit_log.write(event, **described | details)
     metrics.EVENTS.labels(event).inc()

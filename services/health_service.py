@@ -1,45 +1,95 @@
-"""Whether the product can serve, and how many emails are queued."""
+"""Whether the product can serve, and the gauges that are read at each scrape."""
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pymongo
-from flask import Flask
+from flask import Flask, current_app
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from config import SettingsError
-from database.db import DATABASE_ERRORS
+from database.db import DATABASE_ERRORS, try_write
 from database.models import Job
+from infra import metrics
 from infra.metrics_server import start_metrics_server
+from infra.rate_limiter import RateLimiter
 from services.errors import ServiceUnavailableError
-from services.mail_service import SEND_EMAIL
+from services.mail_queue import SEND_EMAIL
 
 # A health check must not wait as long as a user.
 DATABASE_SECONDS = 2.0
+# So often a process tries at most whether the database can be written.
+WRITE_SECONDS = 10.0
 LATE_SECONDS = 300.0
-# A longer queue counts as this long: to count it would cost the database more than it tells.
-MAX_COUNTED = 1_000
+OK, DELAYED = "ok", "delayed"
 
 logger = logging.getLogger(__name__)
 
 
-def check() -> None:
-    """Check that the database answers and that no email has been queued for LATE_SECONDS.
+class WriteCheck:
+    """Whether the database can be written: tried now and then, by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tried_at = float("-inf")  # a time.monotonic()
+        self._is_writable = True
+
+    def is_writable(self) -> bool:
+        """Return whether a small write succeeded, at most WRITE_SECONDS ago."""
+        with self._lock:
+            if time.monotonic() - self._tried_at >= WRITE_SECONDS:
+                self._is_writable = self._try()
+                self._tried_at = time.monotonic()
+            return self._is_writable
+
+    def _try(self) -> bool:
+        try:
+            with pymongo.timeout(DATABASE_SECONDS):
+                try_write()
+        except DATABASE_ERRORS as error:
+            logger.warning("The database can't be written: %s", error)
+            return False
+        return True
+
+
+def _write_check(app: Flask) -> WriteCheck:
+    check: WriteCheck = app.extensions.setdefault("write_check", WriteCheck())
+    return check
+
+
+def check() -> dict[str, str]:
+    """Return the state of the database and of the mail server.
+
+    Only the database decides whether requests can be served: an email waits for its server.
 
     Raises:
-        ServiceUnavailableError: `errors` says what is missing.
+        ServiceUnavailableError: the database can't be read or written; `errors` says which.
     """
     try:
-        late = oldest_email_age() > LATE_SECONDS
+        mail = DELAYED if is_mail_delayed() else OK
     except DATABASE_ERRORS as error:
         logger.warning("Not ready: database: %s", error)
         raise ServiceUnavailableError(errors={"database": ["It doesn't answer."]}) from None
-    if late:
-        sentence = f"The oldest has been waiting for over {LATE_SECONDS / 60:.0f} minutes."
-        raise ServiceUnavailableError(errors={"mail": [sentence]})
+    if not _write_check(current_app).is_writable():
+        raise ServiceUnavailableError(errors={"database": ["It can't be written."]})
+    return {"database": OK, "mail": mail}
+
+
+def is_mail_delayed() -> bool:
+    """Return whether an email has been waiting for the mail server for LATE_SECONDS.
+
+    An email whose recipient delays it does not count.
+
+    Raises:
+        PyMongoError: within DATABASE_SECONDS.
+    """
+    waiting = {"waits_for_service": True, "created_at__lt": time.time() - LATE_SECONDS}
+    with pymongo.timeout(DATABASE_SECONDS):
+        return _emails(Job.QUEUED)(**waiting).only("id").first() is not None
 
 
 def oldest_email_age() -> float:
@@ -49,18 +99,18 @@ def oldest_email_age() -> float:
         PyMongoError: within DATABASE_SECONDS.
     """
     with pymongo.timeout(DATABASE_SECONDS):
-        oldest = _queued_emails().order_by("created_at").only("created_at").first()
+        oldest = _emails(Job.QUEUED).order_by("created_at").only("created_at").first()
     return max(time.time() - oldest.created_at, 0.0) if oldest else 0.0
 
 
-def count_queued_emails() -> int:
-    """Return how many emails are queued, at most MAX_COUNTED; raises like oldest_email_age."""
+def count_emails(state: str) -> int:
+    """Return how many emails are in a state, counted in an index; raises as oldest_email_age."""
     with pymongo.timeout(DATABASE_SECONDS):
-        return sum(1 for _ in _queued_emails().only("id").limit(MAX_COUNTED).as_pymongo())
+        return int(_emails(state).count())
 
 
-def _queued_emails() -> Any:
-    return Job.objects(state=Job.QUEUED, kind=SEND_EMAIL)
+def _emails(state: str) -> Any:
+    return Job.objects(state=state, kind=SEND_EMAIL)
 
 
 def start_metrics(app: Flask) -> None:
@@ -70,11 +120,20 @@ def start_metrics(app: Flask) -> None:
         SettingsError: the port can't be used.
     """
     host, port = app.config["HOST"], app.config["METRICS_PORT"]
+    if not port:
+        return
+    metrics.start_at_zero(app.extensions["worker"].handlers, _routes(app))
     try:
-        if port:
-            start_metrics_server(host, port, QueueGauges())
+        start_metrics_server(host, port, Gauges(app))
     except OSError as error:
         raise SettingsError({"METRICS_PORT": [str(error)]}) from None
+
+
+def _routes(app: Flask) -> Iterator[tuple[str, str]]:
+    """Yield method and route of every request that has a view."""
+    for rule in app.url_map.iter_rules():
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            yield method, rule.rule
 
 
 class QueueGauges(Collector):
@@ -83,10 +142,33 @@ class QueueGauges(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield size and age, or nothing while the database is away: the other metrics are true."""
         try:
-            count, age = count_queued_emails(), oldest_email_age()
+            queued, failed = count_emails(Job.QUEUED), count_emails(Job.FAILED)
+            age, is_delayed = oldest_email_age(), is_mail_delayed()
         except DATABASE_ERRORS:
             return
-        about = f"Queued emails, at most {MAX_COUNTED}."
-        yield GaugeMetricFamily("movie_bag_queued_emails", about, value=count)
+        yield _gauge("queued_emails", "Queued emails.", queued)
+        yield _gauge("failed_emails", "Emails that are kept because they failed.", failed)
         about = "Seconds for which the oldest email has been queued."
-        yield GaugeMetricFamily("movie_bag_oldest_queued_email_seconds", about, value=age)
+        yield _gauge("oldest_queued_email_seconds", about, age)
+        about = "1 while an email has been waiting for the mail server for 5 minutes."
+        yield _gauge("mail_delayed", about, is_delayed)
+
+
+class Gauges(Collector):
+    """Every gauge. Each process reads them itself, so that none remains of one that has ended."""
+
+    def __init__(self, app: Flask) -> None:
+        self._write_check = _write_check(app)
+        self._limiter: RateLimiter = app.extensions["rate_limiter"]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield all gauges; those of the queue are missing while the database is away."""
+        yield from QueueGauges().collect()
+        about = "1 while the database can be written."
+        yield _gauge("database_writable", about, self._write_check.is_writable())
+        about = "1 while the storage of the limits is away and every request is allowed."
+        yield _gauge("limits_off", about, self._limiter.is_off())
+
+
+def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"movie_bag_{name}", about, value=value)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from email.policy import compat32
 from email.utils import parseaddr
 from functools import partial
@@ -16,32 +15,14 @@ from database.sent_mail import SentMail
 from jobs import email_log, queue, smtp
 from jobs.smtp import Connection
 from jobs.worker import Handle
-from services.token_service import LINKS, PWD_RESET, LinkKind, encode_link
+from services.mail_events import record_outcome
+from services.mail_kinds import MAILS
+from services.mail_queue import get_recipient
+from services.token_service import encode_link
 
-# The kind of job that send_email handles.
-SEND_EMAIL = "send_email"
-RESET_PASSWORD = "reset_password"
-PASSWORD_CHANGED = "password_changed"
 # A policy that writes headers as they are: Flask-Mail has encoded and folded them already.
 AS_ENCODED = compat32.clone(linesep="\r\n")
 
-
-@dataclass(frozen=True)
-class MailKind:
-    """An email that the product sends: its subject, its template in templates/email, its link.
-
-    It goes to the user who has the email of the job, if there is one.
-    """
-
-    subject: str
-    template: str
-    link: LinkKind | None = None
-
-
-MAILS = {
-    RESET_PASSWORD: MailKind("Reset your Movie-bag password", "reset_password", LINKS[PWD_RESET]),
-    PASSWORD_CHANGED: MailKind("Your Movie-bag password was changed", "password_changed"),
-}
 
 mail = flask_mail.Mail()
 
@@ -70,33 +51,34 @@ def _send(connection: Connection, job: Job) -> bool:
     """Send the email of a job; return False if no user has this email.
 
     Raises:
-        RetryLater, PauseQueue, Fail
+        RetryLater, PauseLane, PauseQueue, Fail
     """
-    user = User.get_by_email(job.arguments["email"])
+    user = get_recipient(job)
     if user is None:
         return False
-    with smtp.job_errors(connection):
+    with smtp.job_errors(connection, smtp.connection_error):
         newly_opened = connection.open()
-        # Opening takes time: if the lease has expired meanwhile, another worker has the job and
-        # sends this email; what this one still does with the job changes nothing.
-        if newly_opened and not queue.renew_lease(job):
-            return False
-        message = compose(job, user)
-        _deliver(connection, message)
+    # Opening takes time: if the lease has expired meanwhile, another worker has the job and sends
+    # this email; what this one still does with the job changes nothing.
+    if newly_opened and not queue.renew_lease(job):
+        return False
+    message = compose(job, user)
+    with record_outcome(job, message):
+        _deliver(connection, message, user)
     if current_app.config["APP_ENV"] == DEVELOPMENT:
         _keep_copy(job, message)
     return True
 
 
-def compose(job: Job, user: User) -> Message:
-    """Return the email of a job; the lifetime of its link starts now.
+def compose(job: Job, user: User, link: str = "") -> Message:
+    """Return the email of a job; the lifetime of its link starts now, unless a link is given.
 
     Its link comes from the settings alone: nothing of a request gets here.
     """
     config, kind = current_app.config, MAILS[job.arguments["mail"]]
     context = {"name": user.name}
     if kind.link:
-        context["link"] = encode_link(kind.link, user)
+        context["link"] = link or encode_link(kind.link, user)
         context["lifetime"] = in_words(config[kind.link.minutes_setting])
     message = Message(kind.subject, recipients=[user.email])
     message.body = render_template(f"email/{kind.template}.txt", **context)
@@ -114,11 +96,14 @@ def in_words(minutes: int) -> str:
     return " and ".join(f"{n} {unit}" if n == 1 else f"{n} {unit}s" for n, unit in units if n)
 
 
-def _deliver(connection: Connection, message: Message) -> None:
+def _deliver(connection: Connection, message: Message, user: User) -> None:
     if current_app.config["MAIL_SERVER"] is None:
-        email_log.append(current_app.config["DATA_DIR"] / "email.log", message)
+        with smtp.job_errors(connection, smtp.connection_error):
+            email_log.append(current_app.config["DATA_DIR"] / "email.log", message)
     else:
-        connection.send(message)
+        personal = (user.email, user.name or "")
+        with smtp.job_errors(connection, partial(smtp.email_error, personal=personal)):
+            connection.send(message)
 
 
 def _keep_copy(job: Job, message: Message) -> None:

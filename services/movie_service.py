@@ -10,8 +10,9 @@ from mongoengine import NotUniqueError
 
 from database.db import ensure_indexes
 from database.models import Job, Movie, Stored, User
+from jobs.errors import RetryLater
 from jobs.queue import LEASE_SECONDS
-from jobs.worker import Handle, RetryLater
+from jobs.worker import Handle
 from services import errors, rate_limit_service
 
 # The kind of job that delete_movies handles.

@@ -10,20 +10,21 @@ from contextlib import contextmanager
 from flask import current_app
 
 from database.models import Stored, User
-from infra import password_hashing
+from infra import metrics, password_hashing
 from infra.password_hashing import PoolFull, normalize
 from infra.password_strength import estimate_strength
 from jobs import queue
 from services import (
     errors,
     event_service,
-    mail_service,
+    mail_queue,
     rate_limit_service,
     session_grace,
     session_service,
     token_service,
 )
 from services.event_service import Event
+from services.mail_kinds import PASSWORD_CHANGED, RESET_PASSWORD
 from services.token_service import LINKS, PWD_RESET, Claims
 
 MAX_LENGTH = 128
@@ -35,6 +36,7 @@ def _pool_errors() -> Iterator[None]:
     try:
         yield
     except PoolFull:
+        metrics.UNAVAILABLE.labels(metrics.HASHING_POOL).inc()
         raise errors.ServiceUnavailableError from None
 
 
@@ -117,7 +119,7 @@ def request_reset(email: str) -> None:
     It is the same small write for any email. The worker looks the user up later, so that the time
     of the response does not reveal who has an account (OWASP Forgot Password Cheat Sheet).
     """
-    queue.enqueue(mail_service.SEND_EMAIL, mail=mail_service.RESET_PASSWORD, email=email)
+    mail_queue.enqueue(RESET_PASSWORD, email)
     event_service.record(Event.PASSWORD_RESET_REQUESTED, email=email)
 
 
@@ -181,9 +183,7 @@ def _set_password(
     """Change the password and notify its owner, or do nothing; return whether it was changed."""
     hashed = hash_password(password)
     # Enqueued before the change: after a crash, a needless notice is better than a missing one.
-    notice = queue.enqueue(
-        mail_service.SEND_EMAIL, mail=mail_service.PASSWORD_CHANGED, email=user.email
-    )
+    notice = mail_queue.enqueue(PASSWORD_CHANGED, user.email)
     changed = user.change_credentials({"password": hashed}, only_if, keep_sessions)
     if not changed:
         queue.cancel(notice)

@@ -4,7 +4,7 @@ from bson import ObjectId
 
 from database.models import Job
 from database.sent_mail import KEPT, SentMail
-from services.mail_service import SEND_EMAIL
+from services.mail_queue import SEND_EMAIL
 
 
 def list_newest() -> list[Job | SentMail]:

@@ -2,14 +2,17 @@
 
 from bson import ObjectId
 
-from database.documents import BELONGS_TO_USER, JOBS, SENT_MAILS
+from database.documents import BELONGS_TO_USER, JOBS, NOTICES, SENT_MAILS
 from database.models import ADMIN, USER, Job, Stored, User
 from jobs import queue
 from services import errors, event_service, password_service, rate_limit_service
 from services.event_service import Event
+from services.mail_kinds import ACCOUNT_DELETED, ROLE_CHANGED_TO_ADMIN, ROLE_CHANGED_TO_USER
 from services.movie_service import DELETE_MOVIES
+from services.notice_service import notice_of_change
 
 ROLE_EVENTS = {ADMIN: Event.ROLE_CHANGED_TO_ADMIN, USER: Event.ROLE_CHANGED_TO_USER}
+ROLE_NOTICES = {ADMIN: ROLE_CHANGED_TO_ADMIN, USER: ROLE_CHANGED_TO_USER}
 
 
 def get_visible(actor: User, user_id: str) -> User:
@@ -65,7 +68,13 @@ def update(actor: User, user: User, name: str | None = None, role: str | None = 
 
 
 def set_role(user: User, role: str) -> None:
-    """Change the role of user and revoke the sessions; raises LastAdminError."""
+    """Change the role of user, notify them and revoke the sessions; raises LastAdminError."""
+    if role != user.role:
+        with notice_of_change(ROLE_NOTICES[role], user):
+            _change_role(user, role)
+
+
+def _change_role(user: User, role: str) -> None:
     if role == user.role:
         return
     if user.is_admin:
@@ -88,7 +97,7 @@ def _require_another_admin(user: User) -> None:
 
 
 def delete(user: User, actor: User | None = None, current_password: str | None = None) -> None:
-    """Delete user and everything that belongs to them.
+    """Delete user and everything that belongs to them, and notify them.
 
     Users who delete themselves confirm it with their password.
 
@@ -102,9 +111,10 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
     if actor is not None and actor.id == user.id:
         password_service.verify_current_password(user, current_password)
         as_verified = {"password_version": user.password_version}
-    set_role(user, USER)  # demoted first, so that two admins can't delete each other
-    _delete_mails(user)
-    _delete_account(user, as_verified)
+    with notice_of_change(ACCOUNT_DELETED, user):
+        _change_role(user, USER)  # demoted first, so that two admins can't delete each other
+        _delete_mails(user)
+        _delete_account(user, as_verified)
     for documents in BELONGS_TO_USER:
         documents.delete_all(user)
     event_service.record(Event.USER_DELETED, user_id=user.id)
@@ -113,6 +123,7 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
 def _delete_mails(user: User) -> None:
     """Delete emails that nothing would look at again if the process crashed after the deletion."""
     JOBS.delete_all(user, state=Job.FAILED)
+    NOTICES.delete_all(user, state=Job.FAILED)
     SENT_MAILS.delete_all(user)
 
 

@@ -7,6 +7,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
 
 from database.db import DATABASE_ERRORS
+from infra import metrics
 from services.errors import ApiError, InternalServerError, ServiceUnavailableError, TokenError
 from web.json_response import json_response
 
@@ -26,6 +27,7 @@ def error_response(error: Exception) -> Response:
         return _to_json(error)
     if isinstance(error, DATABASE_ERRORS):
         logger.error("%s %s: database: %s", request.method, request.url_rule, error)
+        metrics.UNAVAILABLE.labels(metrics.DATABASE).inc()
         error = ServiceUnavailableError()
     if not isinstance(error, ApiError):
         logger.error("%s %s failed", request.method, request.url_rule, exc_info=error)

@@ -65,7 +65,7 @@ class TestList:
         mailbox.reply = lambda recipient: "550 No such user"
         api.forgot()
         wait_until(lambda: Job.objects(state=Job.FAILED).first())
-        assert rows(api)[0].endswith("failed SMTP 550")
+        assert rows(api)[0].endswith("failed SMTP 550 No such user")
 
     def test_newest_mail_is_first(self, api):
         send_mail(api)
@@ -97,7 +97,10 @@ class TestList:
         send_mail(api)
         body = {"current_password": ADA["password"]}
         assert api.delete("/api/users/me", json=body, token=token).status_code == 200
-        assert rows(api) == []
+        (row,) = rows(api)
+        assert row.startswith(f"{ADA['email']} Your Movie-bag account was deleted")
+        notice = f"/dev/mail/{(Job.objects.first() or SentMail.objects.first()).id}"
+        assert ADA["email"] in api.get(notice).text
 
 
 class TestMail:

@@ -50,16 +50,19 @@ class TestResetEmail:
         assert mail["From"] == "support@movie-bag.com"
 
     @pytest.mark.parametrize(
-        "url", ["movr://reset-password?token={token}", "https://app.example/#/reset/{token}/go"]
+        "url", ["movr://reset-password?token={token}", "HTTPS://app.example/#/reset/{token}/go"]
     )
     def test_link_is_reset_url(self, make_app, http, mailbox, url):
         http.app = make_app(RESET_URL=url)
         http.sign_up()
         http.forgot()
         before, after = url.split("{token}")
-        text = text_of(mailbox.wait_for(1)[0])
-        assert f"\n{before}eyJ" in text
-        assert after in text
+        mail = mailbox.wait_for(1)[0]
+        assert f"\n{before}eyJ" in text_of(mail)
+        assert after in text_of(mail)
+        # A browser can't open the link of an app.
+        assert ("into your browser" in html_of(mail)) == url.lower().startswith("http")
+        assert "browser" not in text_of(mail)
 
     def test_headers_of_the_request_do_not_reach_the_email(self, api, ada, mailbox):
         for headers in FORGED_HEADERS:

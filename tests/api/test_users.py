@@ -9,15 +9,18 @@ import pytest
 from bson import ObjectId
 from pymongo.collection import Collection
 
+from database.documents import DOCUMENTS
 from database.models import ADMIN, Job, Movie, User
 from database.sent_mail import SentMail
 from services import user_service
-from services.mail_service import SEND_EMAIL
+from services.mail_kinds import ACCOUNT_DELETED, MAILS, ROLE_CHANGED_TO_ADMIN
+from services.mail_queue import SEND_EMAIL
 from tests.support.assertions import assert_error
 from tests.support.client import ADA
 from tests.support.concurrency import run_simultaneously, wait_until
 from tests.support.pages import each_page
 from tests.support.processes import free_port
+from tests.support.smtp_server import text_of
 from tests.support.users import create_session, create_user
 
 CURRENT = {"current_password": ADA["password"]}
@@ -110,7 +113,8 @@ class TestDeleteThemself:
         assert_error(api.log_in(), 401, "UnauthorizedError")
         api.forgot()
         wait_until(lambda: Job.objects.first() is None)
-        assert len(mailbox.mails) == 1  # the link from before
+        # The link from before, and the notice.
+        assert [mail["Subject"] for mail in mailbox.mails][1:] == [MAILS[ACCOUNT_DELETED].subject]
         for _ in ("before the new signup", "after it"):
             assert not is_logged_in(api, ada)
             assert not is_logged_in(api, other)
@@ -129,11 +133,12 @@ class TestDeleteEverything:
         token, body = (eve["token"], CURRENT) if actor == "themself" else (root["token"], None)
         path = f"/api/users/{eve['id']}"
         assert http.delete(path, json=body, token=token).status_code == 200
-        jobs = Job.objects(kind=SEND_EMAIL)
+        jobs = Job.objects(kind=SEND_EMAIL, arguments__email__exists=True)
         assert [job.arguments["email"] for job in jobs] == [root["email"]]
 
-    # Seven writes: failed jobs, sent mails, the job, the user, movies, jobs, sent mails.
-    @pytest.mark.parametrize("survived", range(8))
+    # Nine writes: the notice, failed jobs, failed notices, sent mails, the job, the user, movies,
+    # jobs, sent mails.
+    @pytest.mark.parametrize("survived", range(10))
     def test_crash_after_any_write_deletes_all_or_nothing(self, app, monkeypatch, survived):
         user = User(email=ADA["email"], password="-").save()
         own_everything(user)
@@ -151,7 +156,7 @@ class TestDeleteEverything:
             for name in WRITES:
                 patch.setattr(Collection, name, partialmethod(crash, getattr(Collection, name)))
             user_service.delete(user)
-        assert len(writes) == min(survived, 7)
+        assert len(writes) == min(survived, 9)
         if User.objects.first():
             assert User.objects.get().to_mongo() == before
             assert Movie.objects.count() == 1
@@ -169,6 +174,135 @@ def own_everything(user):
     SentMail(arguments=email, created_at=0).save()
     texts = {"name": "Heat", "name_casefold": "heat", "casts": ["A"], "genres": ["B"]}
     Movie(**texts, added_by=str(user.id)).save()
+
+
+class TestNotices:
+    """The user is notified of what others do to the account."""
+
+    @pytest.fixture
+    def notices(self, mailbox):
+        """Return a function that returns the next mails: recipient, subject and text of each."""
+
+        def read(count):
+            mails = mailbox.wait_for(count)
+            wait_until(lambda: Job.objects.first() is None)
+            assert len(mailbox.mails) == count
+            return [(mail["To"], mail["Subject"], text_of(mail)) for mail in mails]
+
+        return read
+
+    @pytest.fixture
+    def named(self, api, root, mailbox):
+        """Sign Eve up with a name; return her id and tokens."""
+        mailbox.wait_for(1)  # the notice that made root an admin
+        wait_until(lambda: Job.objects.first() is None)
+        mailbox.mails.clear()
+        api.sign_up(email="eve@example.com", name="Eve M")
+        user = User.objects.get(email="eve@example.com")
+        return {"id": str(user.id), **api.log_in(email="eve@example.com").json()}
+
+    @pytest.mark.parametrize("way", ["api", "shell"])
+    def test_user_is_notified_of_another_role(self, api, root, named, notices, way):
+        def change(role):
+            if way == "api":
+                path = f"/api/users/{named['id']}"
+                assert api.patch(path, json={"role": role}, token=root["token"]).ok
+            else:
+                command = {"admin": "promote", "user": "demote"}[role]
+                words = ["user", command, "eve@example.com"]
+                assert api.app.test_cli_runner().invoke(args=words).exit_code == 0
+                api.app.extensions["worker"].wake()
+
+        change("admin")
+        ((to, subject, text),) = notices(1)
+        assert (to, subject) == ("eve@example.com", "You are now an admin of Movie-bag")
+        assert "Hello Eve M," in text
+        assert "made an admin" in text
+        change("user")
+        (_, (to, subject, text)) = notices(2)
+        assert (to, subject) == ("eve@example.com", "You are no longer an admin of Movie-bag")
+        assert "from admin to user" in text
+
+    @pytest.mark.parametrize("actor", ["themself", "an admin", "the shell"])
+    def test_user_is_notified_of_the_deletion(self, api, root, named, notices, actor):
+        if actor == "the shell":
+            words = ["user", "delete", "--yes", "eve@example.com"]
+            assert api.app.test_cli_runner().invoke(args=words).exit_code == 0
+        else:
+            token, body = (
+                (named["token"], CURRENT) if actor == "themself" else (root["token"], None)
+            )
+            path = f"/api/users/{named['id']}"
+            assert api.delete(path, json=body, token=token).status_code == 200
+        ((to, subject, text),) = notices(1)
+        assert (to, subject) == ("eve@example.com", "Your Movie-bag account was deleted")
+        assert "Hello Eve M," in text
+        stored = [str(document.to_mongo()) for kind in DOCUMENTS for document in kind.objects]
+        assert "eve@example.com" not in "".join(stored)
+
+    def test_notice_of_a_role_reaches_a_deleted_user(self, make_app, http, smtp, mailbox):
+        http.app = make_app(MAIL_PORT=free_port())
+        root, eve = join(http, "root@example.com", ADMIN), join(http, "eve@example.com")
+        path = f"/api/users/{eve['id']}"
+        assert http.patch(path, json={"role": "admin"}, token=root["token"]).ok
+        assert http.delete(path, token=root["token"]).ok
+        Job.objects.update(set__run_at=0)
+        make_app().extensions["worker"].start()
+        wait_until(lambda: Job.objects.first() is None)
+        subjects = sorted(mail["Subject"] for mail in mailbox.to("eve@example.com"))
+        assert subjects == [
+            "You are now an admin of Movie-bag",
+            "Your Movie-bag account was deleted",
+        ]
+
+    def test_refused_change_sends_no_notice(self, api, root, notices, mailbox):
+        notices(1)
+        path = f"/api/users/{root['id']}"
+        for request in (api.patch, api.delete):
+            body = {"role": "user"} if request == api.patch else CURRENT
+            response = request(path, json=body, token=root["token"])
+            assert_error(response, 409, "LastAdminError")
+        assert Job.objects.first() is None
+        assert len(mailbox.mails) == 1
+
+    def test_same_role_sends_no_notice(self, api, root, named):
+        path = f"/api/users/{named['id']}"
+        assert api.patch(path, json={"role": "user"}, token=root["token"]).ok
+        assert Job.objects.first() is None
+
+    @pytest.mark.parametrize("survived", [1, 2])
+    def test_notice_is_queued_before_the_change(self, app, monkeypatch, survived):
+        user = create_user(ADA["email"])
+        writes = []
+
+        def crash(collection, write, *args, **options):
+            if len(writes) == survived:
+                raise SystemExit
+            writes.append(write)
+            return write(collection, *args, **options)
+
+        with monkeypatch.context() as patch, app.app_context(), contextlib.suppress(SystemExit):
+            for name in WRITES:
+                patch.setattr(Collection, name, partialmethod(crash, getattr(Collection, name)))
+            patch.setattr(app.extensions["worker"], "wake", lambda: None)
+            user_service.set_role(user, ADMIN)
+        assert Job.objects.get().arguments["mail"] == ROLE_CHANGED_TO_ADMIN
+        assert (User.objects.get().role == ADMIN) == (survived == 2)
+
+    def test_failed_notice_to_a_deleted_user_is_not_kept(self, api, root, eve, mailbox, caplog):
+        mailbox.reply = "550 No such user"
+        assert api.delete(f"/api/users/{eve['id']}", token=root["token"]).ok
+        wait_until(lambda: "it is deleted" in caplog.text)
+        assert Job.objects(arguments__to=eve.get("email", "eve@example.com")).first() is None
+
+    def test_failed_notice_is_deleted_with_its_user(self, api, root, eve, mailbox):
+        mailbox.reply = "550 No such user"
+        path = f"/api/users/{eve['id']}"
+        assert api.patch(path, json={"role": "admin"}, token=root["token"]).ok
+        of_eve = {"arguments__to": "eve@example.com"}
+        wait_until(lambda: Job.objects(state=Job.FAILED, **of_eve).first())
+        assert api.delete(path, token=root["token"]).ok
+        wait_until(lambda: Job.objects(**of_eve).first() is None)
 
 
 class TestListUsers:

@@ -17,7 +17,8 @@ from database.documents import DOCUMENTS
 from database.models import ADMIN, Job, User
 from database.sent_mail import SentMail
 from services import user_service
-from services.mail_service import PASSWORD_CHANGED, RESET_PASSWORD, SEND_EMAIL
+from services.mail_kinds import PASSWORD_CHANGED, RESET_PASSWORD
+from services.mail_queue import SEND_EMAIL
 from tests.support.client import ADA, EVE
 from tests.support.concurrency import run_simultaneously, wait_until
 from tests.support.processes import HOME, environment, free_port
@@ -290,7 +291,7 @@ class TestMailRetry:
         mailbox.reply = lambda recipient: "452 Full"
         output(shell("mail", "retry"))
         app.extensions["worker"].wake()
-        retried = wait_until(lambda: Job.objects(last_error="SMTP 452").first())
+        retried = wait_until(lambda: Job.objects(last_error="SMTP 452 Full").first())
         assert retried.state == Job.QUEUED
 
     def test_other_failed_jobs_stay_failed(self, shell):

@@ -9,7 +9,10 @@ from pymongo import monitoring
 
 from database.models import Job, User
 from services import movie_service
+from services.mail_kinds import RESET_PASSWORD
+from services.mail_queue import SEND_EMAIL
 from tests.support.client import ADA
+from tests.support.emails import queue_email
 from tests.support.tokens import reset_token
 
 NUMBERS = itertools.count()
@@ -109,15 +112,36 @@ class TestListMovies:
 
 
 class TestEmail:
-    def test_email_takes_three_commands_and_a_batch_two_more(
-        self, commands, api, ada, stopped_worker, mailbox
-    ):
+    @pytest.fixture
+    def work(self, commands, app, stopped_worker):
+        """Return a function that sends all emails and returns the commands that it took."""
+
+        def work():
+            Job.objects.update(set__run_at=0.0)
+            commands.counts.clear()
+            with app.app_context():
+                stopped_worker.run_due_jobs()
+            return commands.counts
+
+        return work
+
+    def test_email_takes_three_commands_and_a_batch_five_more(self, work, api, ada, mailbox):
         for _ in range(20):
             api.forgot()
-        Job.objects.update(set__run_at=0.0)
-        commands.counts.clear()
-        with stopped_worker._app.app_context():
-            stopped_worker.run_due_jobs()
+        counts = work()
         assert len(mailbox.mails) == 20
-        # The lease of the first is renewed once the connection is open; the last claim finds none.
-        assert commands.counts == {"findAndModify": 20 + 1, "find": 20, "update": 1, "delete": 20}
+        # The due jobs, their users, a renewed lease once the connection is open; then no due job
+        # of other domains, and none of any.
+        assert counts == {"findAndModify": 20, "find": 20 + 2 + 2, "update": 1, "delete": 20}
+
+    def test_50_emails_without_a_user_take_three_commands(self, work, ada, mailbox):
+        queue_email(ADA["email"])
+        arguments = ({"mail": RESET_PASSWORD, "email": f"{n}@x{n}.example"} for n in range(500))
+        jobs = [Job(kind=SEND_EMAIL, arguments=a, created_at=0, run_at=0) for a in arguments]
+        Job.objects.insert(jobs, load_bulk=False)
+        counts = work()
+        assert len(mailbox.mails) == 1
+        assert Job.objects.first() is None
+        assert counts["findAndModify"] == 1
+        assert counts["delete"] <= 500 / 50 + 2
+        assert counts["find"] <= 2 * 500 / 50 + 6

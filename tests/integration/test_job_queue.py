@@ -7,13 +7,16 @@ from contextlib import contextmanager
 import pytest
 from pymongo.errors import AutoReconnect
 
-from app import JOB_HANDLERS
+from app import JOB_HANDLERS, UNNEEDED_JOBS
 from config import SettingsSchema
+from database.due_jobs import delete_due, find_due
 from database.models import ADMIN, Job, Movie, User
-from jobs import backoff, queue
+from infra import metrics
+from jobs import backoff, lanes, queue
 from jobs.backoff import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS
+from jobs.errors import Fail, PauseLane, PauseQueue, RetryLater
+from jobs.lanes import Lanes
 from jobs.queue import LEASE_SECONDS, RETRY_WINDOW, SEND_DELAY
-from jobs.worker import Fail, PauseQueue, RetryLater
 from services import auth_service, movie_service
 from tests.support.client import ADA, EVE
 from tests.support.concurrency import run_simultaneously, wait_until
@@ -76,13 +79,25 @@ def enqueue(count):
     return [queue.enqueue(KIND, number=str(number)) for number in range(count)]
 
 
-def insert_due(count):
+def insert_due(count, lane_of=lambda number: None):
     """Insert jobs of kind `test` that have been due for long, the first the longest."""
     documents = [
-        Job(kind=KIND, arguments={"number": str(number)}, created_at=time.time(), run_at=number)
+        Job(
+            kind=KIND,
+            arguments={"number": str(number)},
+            created_at=time.time(),
+            run_at=number,
+            lane=lane_of(number),
+        )
         for number in range(count)
     ]
     Job.objects.insert(documents, load_bulk=False)
+
+
+def claim():
+    """Lease the job that has been due for longest."""
+    due = (job["_id"] for job in find_due(50, ()))
+    return next((job for job_id in due if (job := queue.claim([job_id]))), None)
 
 
 def job_lines(caplog):
@@ -96,34 +111,34 @@ class TestClaim:
     def test_job_is_due_after_the_send_delay(self, clock):
         enqueue(1)
         clock.shift(SEND_DELAY - 0.01)
-        assert queue.claim() is None
+        assert claim() is None
         clock.shift(0.02)
-        job = queue.claim()
+        job = claim()
         assert (job.kind, job.arguments, job.attempts) == (KIND, {"number": "0"}, 1)
 
     def test_job_that_has_been_due_for_longest_comes_first(self):
         insert_due(3)
-        assert [queue.claim().arguments["number"] for _ in range(3)] == ["0", "1", "2"]
-        assert queue.claim() is None
+        assert [claim().arguments["number"] for _ in range(3)] == ["0", "1", "2"]
+        assert claim() is None
 
     def test_claim_is_a_lease(self, clock):
         insert_due(1)
-        first = queue.claim()
+        first = claim()
         clock.shift(LEASE_SECONDS - 0.01)
-        assert queue.claim() is None
+        assert claim() is None
         clock.shift(0.02)
-        second = queue.claim()
+        second = claim()
         assert (second.id, second.attempts) == (first.id, 2)
 
     def test_lease_can_be_renewed(self, clock):
         insert_due(1)
-        job = queue.claim()
+        job = claim()
         clock.shift(LEASE_SECONDS - 1)
         assert queue.renew_lease(job)
         clock.shift(LEASE_SECONDS - 0.01)
-        assert queue.claim() is None
+        assert claim() is None
         clock.shift(0.02)
-        assert queue.claim().id == job.id
+        assert claim().id == job.id
 
     @pytest.mark.parametrize(
         "change",
@@ -137,9 +152,9 @@ class TestClaim:
     )
     def test_expired_lease_can_change_nothing(self, clock, caplog, change):
         insert_due(1)
-        expired = queue.claim()
+        expired = claim()
         clock.shift(LEASE_SECONDS + 1)
-        current = queue.claim()
+        current = claim()
         stored = Job.objects.get().to_mongo()
         assert not change(expired)
         assert Job.objects.get().to_mongo() == stored
@@ -149,28 +164,29 @@ class TestClaim:
 
     def test_retry_window_of_an_expired_lease_fails_nothing(self, clock, caplog):
         insert_due(1)
-        expired = queue.claim()
+        expired = claim()
         clock.shift(RETRY_WINDOW)
-        assert queue.claim()
+        assert claim()
         queue.retry_later(expired, "late", 1)
         assert Job.objects.get().state == Job.QUEUED
         assert job_lines(caplog) == []
 
     def test_lease_outlasts_the_longest_smtp_dialogue(self):
         fields = SettingsSchema().fields
-        reply, operation = (fields[f"{name}_TIMEOUT"].validate.max for name in ("MAIL", "MONGODB"))
-        dialogue = 5 * reply  # to MAIL, RCPT, DATA, the email itself, and RSET
+        dialogue, operation = (
+            fields[f"{name}_TIMEOUT"].validate.max for name in ("MAIL", "MONGODB")
+        )
         assert operation + dialogue + operation < LEASE_SECONDS < 90
 
     @pytest.mark.usefixtures("atomic")
     def test_one_of_16_simultaneous_workers_gets_a_job(self, app):
         insert_due(1)
 
-        def claim(_):
+        def claim_it(_):
             with app.app_context():
-                return queue.claim()
+                return claim()
 
-        jobs = run_simultaneously(16, claim)
+        jobs = run_simultaneously(16, claim_it)
         assert [job.attempts for job in jobs if job] == [1]
 
     @pytest.mark.usefixtures("atomic")
@@ -180,7 +196,8 @@ class TestClaim:
 
         def drain(_):
             with app.app_context():
-                while job := queue.claim():
+                lanes = Lanes({})
+                while job := lanes.claim():
                     claimed.append(int(job.arguments["number"]))
                     queue.complete(job)
 
@@ -195,10 +212,10 @@ class TestFailedJobs:
 
     def test_failed_job_is_kept_and_not_claimed(self, clock, caplog):
         insert_due(1)
-        job = queue.claim()
+        job = claim()
         queue.fail(job, "impossible")
         clock.shift(LEASE_SECONDS + 1)
-        assert queue.claim() is None
+        assert claim() is None
         kept = Job.objects(state=Job.FAILED).get()
         assert (kept.id, kept.attempts, kept.last_error) == (job.id, 1, "impossible")
         assert job_lines(caplog) == [f"Job {job.id} (test) failed: impossible; it is kept"]
@@ -206,12 +223,12 @@ class TestFailedJobs:
     def test_failed_jobs_can_be_queued_for_another_window(self, clock):
         other = Job(kind="other", state=Job.FAILED, created_at=0, run_at=0).save()
         insert_due(2)
-        queue.fail(queue.claim(), "impossible")
+        queue.fail(claim(), "impossible")
         clock.shift(RETRY_WINDOW)
         assert queue.retry_failed(KIND) == 1
         clock.shift(1)
         assert Job.objects(state=Job.FAILED).get().id == other.id
-        for job in (queue.claim(), queue.claim()):
+        for job in (claim(), claim()):
             queue.retry_later(job, "not yet", 1)
         # The other job has been queued since the beginning.
         assert sorted(job.state for job in Job.objects(kind=KIND)) == [Job.FAILED, Job.QUEUED]
@@ -221,7 +238,7 @@ class TestFailedJobs:
     def test_failed_jobs_can_be_deleted(self):
         Job(kind="other", state=Job.FAILED, created_at=0, run_at=0).save()
         insert_due(2)
-        queue.fail(queue.claim(), "impossible")
+        queue.fail(claim(), "impossible")
         assert queue.delete_failed(KIND) == 1
         assert sorted((job.kind, job.state) for job in Job.objects) == [
             ("other", Job.FAILED),
@@ -351,6 +368,194 @@ class TestWorker:
         assert job.last_error == "no handler for jobs of kind unknown"
         assert handler.handled == ["0"]
         assert len(job_lines(caplog)) == 1
+
+
+class TestLanes:
+    """No destination delays the jobs of others."""
+
+    def test_lanes_take_turns(self, work, handler):
+        insert_due(9, lambda number: "many" if number < 7 else f"few{number}")
+        work()
+        assert handler.handled[:3] == ["0", "7", "8"]
+        assert handler.handled[3:] == ["1", "2", "3", "4", "5", "6"]
+
+    def test_lane_beyond_a_batch_has_its_turn(self, work, handler, monkeypatch):
+        monkeypatch.setattr(lanes, "BATCH_SIZE", 3)
+        insert_due(12, lambda number: "few" if number in (9, 11) else "many")
+        work()
+        assert handler.handled == ["0", "1", "2", "9", "11", "3", "4", "5", "6", "7", "8", "10"]
+
+    def test_turn_ends_after_a_while(self, work, handler, monkeypatch):
+        monkeypatch.setattr(lanes, "TURN_SECONDS", 0.0)
+        insert_due(4, lambda number: "many")
+
+        def enqueue_other(job):
+            if job.arguments["number"] == "0":
+                Job.insert(KIND, {"number": "new"}, run_at=9.0, lane="few")
+
+        handler.handle = enqueue_other
+        work()
+        assert handler.handled == ["0", "new", "1", "2", "3"]
+
+    @pytest.mark.parametrize("lane", ["ill", None])
+    def test_ill_lane_waits_until_nothing_else_is_due(self, work, handler, lane):
+        insert_due(60, lambda number: "well" if number >= 5 else lane)
+
+        def ail(job):
+            if job.lane == lane:
+                raise PauseLane("ill")
+
+        handler.handle = ail
+        work()
+        well = [str(number) for number in range(5, 60)]
+        assert sorted(handler.handled) == sorted([*well, "0", "1", "2", "3", "4"])
+        assert handler.handled[0] == "0"
+        assert handler.handled[-4:] == ["1", "2", "3", "4"]
+        assert {job.last_error for job in Job.objects} == {"ill"}
+
+    def test_slow_lane_has_one_job_at_a_time(self, work, handler, monkeypatch):
+        """While it is handled other jobs become due."""
+        monkeypatch.setattr(lanes, "SLOW_SECONDS", -1.0)  # every job is slow
+        insert_due(3, lambda number: "slow")
+
+        def enqueue_other(job):
+            if job.lane == "slow":
+                Job.insert(KIND, {"number": f"after {job.arguments['number']}"}, 9.0, str(job.id))
+
+        handler.handle = enqueue_other
+        work()
+        assert handler.handled == ["0", "after 0", "1", "after 1", "2", "after 2"]
+
+    def test_slow_lanes_take_turns(self, work, handler):
+        insert_due(6, lambda number: "a" if number < 4 else "b")
+
+        def ail(job):
+            raise PauseLane("ill")
+
+        handler.handle = ail
+        work()
+        assert handler.handled == ["0", "4", "1", "5", "2", "3"]
+
+    def test_lane_is_well_after_a_quick_job(self, work, handler):
+        insert_due(3, lambda number: "a")
+        handler.handle = raise_once(PauseLane("ill"))
+        work()
+        insert_due(2, lambda number: "ab"[number])
+        handler.handled.clear()
+        work()
+        assert handler.handled == ["0", "1"]
+
+    def test_illness_ends_after_a_while(self, work, handler, monkeypatch):
+        monkeypatch.setattr(lanes, "SLOW_LANE_SECONDS", 0.0)
+        monkeypatch.setattr(lanes, "BATCH_SIZE", 2)
+        insert_due(6, lambda number: "ab"[number % 2])
+        handler.handle = raise_once(PauseLane("ill"))
+        work()
+        assert handler.handled == ["0", "1", "2", "3", "4", "5"]
+
+    def test_pause_of_the_queue_makes_no_lane_slow(self, work, handler, short_delays):
+        insert_due(4, lambda number: "ab"[number % 2])
+        handler.handle = raise_once(PauseQueue("away"))
+        work()
+        work(0)
+        assert handler.handled[:3] == ["0", "1", "2"]
+
+    def test_many_lanes_are_not_remembered(self, work, handler, monkeypatch):
+        monkeypatch.setattr(lanes, "MAX_LANES", 2)
+        insert_due(8, lambda number: f"lane{number}")
+
+        def ail(job):
+            raise PauseLane("ill")
+
+        handler.handle = ail
+        work()
+        assert sorted(handler.handled) == [str(number) for number in range(8)]
+
+    def test_job_of_an_earlier_version_has_no_lane(self, work, handler):
+        insert_due(2)
+        Job.objects.update(unset__lane=1, unset__waits_for_service=1)
+        insert_due(1, lambda number: "a")
+        work()
+        assert sorted(handler.handled) == ["0", "0", "1"]
+
+
+def raise_once(error):
+    """Return a handler that raises error for its first job."""
+    errors = iter([error])
+
+    def handle(job):
+        if raised := next(errors, None):
+            raise raised
+
+    return handle
+
+
+class TestUnneededJobs:
+    """Jobs that need no handling are deleted many at once."""
+
+    @pytest.fixture
+    def unneeded(self, monkeypatch):
+        """Return the numbers of the jobs that need no handling."""
+        numbers = set()
+
+        def find_unneeded(jobs):
+            return {job["_id"] for job in jobs if job["arguments"]["number"] in numbers}
+
+        monkeypatch.setitem(UNNEEDED_JOBS, KIND, find_unneeded)
+        return numbers
+
+    def test_they_are_done_without_being_handled(self, work, handler, unneeded):
+        unneeded |= {str(number) for number in range(5, 200)}
+        insert_due(201)
+        before = done_jobs()
+        work()
+        assert sorted(handler.handled) == ["0", "1", "2", "200", "3", "4"]
+        assert Job.objects.first() is None
+        assert done_jobs() - before == 201
+
+    def test_claimed_one_is_left_to_its_worker(self, work, handler, unneeded):
+        insert_due(1)
+        claimed = claim()
+        unneeded.add("0")
+        assert delete_due([claimed.id]) == 0
+        work(0)
+        assert Job.objects.get().attempts == 1
+
+    def test_other_kinds_are_not_asked(self, work, handler, unneeded):
+        unneeded.add("0")
+        Job.insert("other", {}, run_at=0)
+        insert_due(1)
+        work()
+        assert Job.objects.get().kind == "other"
+
+
+def done_jobs():
+    """Return how many jobs of kind `test` were done."""
+    return metrics.JOBS.labels(KIND, metrics.DONE)._value.get()
+
+
+class TestCount:
+    """The metrics count jobs, whatever there was to do."""
+
+    @pytest.mark.parametrize("outcome", [True, False])
+    def test_job_that_is_done_counts(self, work, handler, outcome):
+        before = done_jobs()
+        handler.handle = lambda job: outcome
+        enqueue(3)
+        work()
+        assert done_jobs() - before == 3
+
+    def test_job_that_another_worker_has_does_not_count(self, work, handler, clock):
+        def expire(job):
+            clock.shift(LEASE_SECONDS + 1)
+            claim()
+            return True
+
+        before = done_jobs()
+        handler.handle = expire
+        enqueue(1)
+        work()
+        assert done_jobs() == before
 
 
 @pytest.mark.usefixtures("short_delays")

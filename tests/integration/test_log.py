@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 
 import pytest
 import requests
+from pymongo.errors import AutoReconnect
 
 from config import DEVELOPMENT, PRODUCTION, RENAMED_SETTINGS
 from database.models import Job
 from infra.logging import configure_handler
 from infra.pseudonym import pseudonym
-from services import event_service
+from services import event_service, health_service
 from services.event_service import Event
-from services.mail_service import SEND_EMAIL
+from services.mail_queue import SEND_EMAIL
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.concurrency import wait_until
-from tests.support.emails import queue_email
 from tests.support.settings import PRODUCTION_SETTINGS
 
 # Not the password that the greeting suggests.
@@ -183,8 +183,9 @@ class TestRequestId:
         mailbox.reply = lambda recipient: "550 No such user"
         api.forgot()
         job = wait_until(lambda: Job.objects(state=Job.FAILED).first())
-        (line,) = wait_until(lambda: [line for line in logged() if "failed" in line["message"]])
-        assert line["message"] == f"Job {job.id} ({SEND_EMAIL}) failed: SMTP 550; it is kept"
+        (line,) = wait_until(lambda: [line for line in logged() if " failed: " in line["message"]])
+        reason = "SMTP 550 No such user"
+        assert line["message"] == f"Job {job.id} ({SEND_EMAIL}) failed: {reason}; it is kept"
         assert line["job"] == str(job.id)
         assert "request_id" not in line
 
@@ -197,10 +198,15 @@ class TestHealthChecks:
         assert api.get(path).status_code == 200
         assert logged() == []
 
-    def test_failure_is_logged(self, api, logged, clock):
-        queue_email("ada@example.com", run_at=1e12).update(set__created_at=0)
+    def test_failure_is_logged(self, api, logged, monkeypatch):
+        def fail_to_write():
+            raise AutoReconnect("away")
+
+        monkeypatch.setattr(health_service, "try_write", fail_to_write)
         api.get("/readyz")
-        assert [line["status"] for line in logged()] == [503]
+        reason, request = logged()
+        assert reason["message"] == "The database can't be written: away"
+        assert request["status"] == 503
 
 
 class TestPseudonym:

@@ -10,16 +10,22 @@ import requests
 from flask import Flask
 from mongoengine import disconnect
 from prometheus_client import REGISTRY
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
 
 from database.db import initialize_db
 from database.models import Job
+from infra import metrics
 from services import health_service
+from services.event_service import Event
 from services.health_service import QueueGauges
-from services.mail_service import PASSWORD_CHANGED, RESET_PASSWORD, SEND_EMAIL
+from services.mail_kinds import PASSWORD_CHANGED, RESET_PASSWORD
+from services.mail_queue import SEND_EMAIL
 from services.movie_service import DELETE_MOVIES
 from tests.support.client import ADA
 from tests.support.concurrency import wait_until
 from tests.support.emails import queue_emails, user_emails
+from tests.support.full_pool import fill_pool
 from tests.support.processes import Server, free_port
 from tests.support.prometheus import scrape
 from tests.support.smtp_server import Mailbox, silent_server, smtp_server
@@ -29,6 +35,11 @@ SECONDS = "movie_bag_http_request_duration_seconds"
 EVENTS = "movie_bag_security_events_total"
 JOBS = "movie_bag_jobs_total"
 QUEUED = "movie_bag_queued_emails"
+FAILED = "movie_bag_failed_emails"
+DELAYED = "movie_bag_mail_delayed"
+LIMITS_OFF = "movie_bag_limits_off"
+WRITABLE = "movie_bag_database_writable"
+UNAVAILABLE = "movie_bag_unavailable_total"
 AGE = "movie_bag_oldest_queued_email_seconds"
 
 
@@ -122,10 +133,83 @@ class TestQueue:
         assert value(QUEUED) == 2
         assert 100 <= value(AGE) <= 100 + scraped_at - now
 
-    def test_long_queue_is_counted_up_to_a_maximum(self, app, monkeypatch):
-        monkeypatch.setattr(health_service, "MAX_COUNTED", 3)
-        queue_emails(user_emails(5), run_at=time.time() + 1000)
-        assert health_service.count_queued_emails() == 3
+    def test_long_queue_is_counted_in_full(self, observed, documents):
+        jobs = [
+            Job(kind=SEND_EMAIL, arguments={"mail": "x"}, created_at=0, run_at=1e12)
+            for _ in range(1_500)
+        ]
+        Job.objects.insert(jobs, load_bulk=False)
+        assert scrape(observed.port)(QUEUED) == 1_500
+
+    def test_failed_and_delayed_emails_are_shown(self, observed, documents):
+        assert [scrape(observed.port)(name) for name in (FAILED, DELAYED)] == [0, 0]
+        email = {"kind": SEND_EMAIL, "arguments": {"mail": "x"}, "created_at": 0, "run_at": 1e12}
+        Job(**email, state=Job.FAILED).save()
+        Job(**email).save()
+        assert [scrape(observed.port)(name) for name in (FAILED, DELAYED)] == [1, 0]
+        Job(**email, waits_for_service=True).save()
+        assert [scrape(observed.port)(name) for name in (FAILED, DELAYED)] == [1, 1]
+
+
+class TestStart:
+    """Every label that is known begins at 0: Prometheus sees no increase to a first 1."""
+
+    @pytest.fixture
+    def started(self, run):
+        """Return the metrics of a process that has served nothing but a health check."""
+        port = free_port()
+        run(METRICS_PORT=port)
+        return scrape(port)
+
+    def test_counters_begin_at_zero(self, started):
+        assert {started(EVENTS, event=event) for event in Event} == {0}
+        kinds = (SEND_EMAIL, DELETE_MOVIES)
+        outcomes = ("done", "failed")
+        jobs = {started(JOBS, kind=kind, outcome=outcome) for kind in kinds for outcome in outcomes}
+        assert jobs == {0}
+        causes = ("database", "hashing_pool")
+        assert {started(UNAVAILABLE, cause=cause) for cause in causes} == {0}
+        login = {"method": "POST", "route": "/api/auth/login"}
+        statuses = ("200", "400", "401", "429", "500", "503")
+        assert {started(REQUESTS, **login, status=status) for status in statuses} == {0}
+        assert started(f"{SECONDS}_count", **login) == 0
+
+    def test_gauges_are_those_of_a_service_that_works(self, started):
+        values = {name: started(name) for name in (QUEUED, FAILED, AGE, DELAYED, LIMITS_OFF)}
+        assert set(values.values()) == {0}
+        assert started(WRITABLE) == 1
+
+
+class TestUnavailable:
+    """Responses of 503 are counted by cause."""
+
+    @pytest.fixture
+    def count(self):
+        """Return a function that returns the count of a cause."""
+        return lambda cause: metrics.UNAVAILABLE.labels(cause)._value.get()
+
+    def test_failed_write_is_counted(self, api, monkeypatch, count):
+        def refuse(*args, **options):
+            raise OperationFailure("No space left on device", 14031)
+
+        before = count(metrics.DATABASE)
+        monkeypatch.setattr(Collection, "insert_one", refuse)
+        assert api.forgot().status_code == 503
+        assert count(metrics.DATABASE) - before == 1
+
+    def test_full_hashing_pool_is_counted(self, api, ada, count):
+        before = count(metrics.HASHING_POOL)
+        tasks = fill_pool()
+        assert api.log_in().status_code == 503
+        tasks.release()
+        assert count(metrics.HASHING_POOL) - before == 1
+
+
+class TestLimitsOff:
+    def test_storage_that_is_away_shows(self, run):
+        port = free_port()
+        run(METRICS_PORT=port, RATELIMIT_STORAGE_URI=f"redis://127.0.0.1:{free_port()}")
+        assert scrape(port)(LIMITS_OFF) == 1
 
 
 class TestDatabaseAway:

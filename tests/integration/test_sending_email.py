@@ -13,7 +13,7 @@ from database.models import Job, User
 from jobs import queue
 from jobs.queue import LEASE_SECONDS, SEND_DELAY
 from services import mail_service
-from services.mail_service import RESET_PASSWORD
+from services.mail_kinds import RESET_PASSWORD
 from tests.support.client import ADA, EVE, NEW_PASSWORD
 from tests.support.concurrency import run_simultaneously, wait_until
 from tests.support.emails import queue_emails, recipients, user_emails
@@ -95,7 +95,7 @@ class TestRefusedEmail:
         mailbox.reply = "451 Try again"
         api.forgot()
         send()
-        assert Job.objects(last_error="SMTP 451").get().state == Job.QUEUED
+        assert Job.objects(last_error="SMTP 451 Try again").get().state == Job.QUEUED
         mailbox.reply = "250 OK"
         send(5)
         (mail,) = mailbox.mails
@@ -108,14 +108,15 @@ class TestRefusedEmail:
         api.forgot()
         send()
         job = Job.objects(state=Job.FAILED).get()
-        assert (job.attempts, job.last_error) == (1, "SMTP 550")
+        assert (job.attempts, job.last_error) == (1, "SMTP 550 No such user")
         send(3600)
         lines = [r.getMessage() for r in caplog.records if " failed: " in r.getMessage()]
-        assert lines == [f"Job {job.id} (send_email) failed: SMTP 550; it is kept"]
+        assert lines == [f"Job {job.id} (send_email) failed: SMTP 550 No such user; it is kept"]
         assert mailbox.mails == []
         listed = app.test_cli_runner().invoke(args=["mail", "list"]).output
         assert re.fullmatch(
-            rf"{job.id}  failed    1  \S+  reset_password  {ADA['email']}  SMTP 550\n", listed
+            rf"{job.id}  failed    1  \S+  reset_password  {ADA['email']}  SMTP 550 No such user\n",
+            listed,
         )
 
     def test_refused_recipient_leaves_the_batch_alone(self, send, mailbox):
@@ -147,7 +148,7 @@ class TestExpiredLease:
         def expire_lease(_):
             clock.shift(LEASE_SECONDS + 1)
             with app.app_context():
-                claimed.append(queue.claim())
+                claimed.append(queue.claim([Job.objects.get().id]))
             mailbox.accept_everything()
             return "220 ready"
 

@@ -13,7 +13,8 @@ from config import RENAMED_SETTINGS, SettingsError, SettingsSchema, load_setting
 from database.models import Job, User
 from database.startup import open_database
 from services import mail_service, token_service
-from services.mail_service import RESET_PASSWORD, SEND_EMAIL
+from services.mail_kinds import RESET_PASSWORD
+from services.mail_queue import SEND_EMAIL
 from services.token_service import LINKS, PWD_RESET
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.strategies import A_FEW

@@ -9,7 +9,8 @@ from database.documents import DOCUMENTS
 from database.models import ADMIN, Job, Movie, User
 from jobs.queue import LEASE_SECONDS
 from services import auth_service, movie_service, session_service
-from services.mail_service import RESET_PASSWORD, SEND_EMAIL
+from services.mail_kinds import RESET_PASSWORD
+from services.mail_queue import SEND_EMAIL
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.concurrency import wait_until
 from tests.support.crashing_server import CrashingServers

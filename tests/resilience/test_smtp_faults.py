@@ -6,7 +6,7 @@ import time
 import pytest
 
 from database.models import Job
-from jobs import backoff, worker
+from jobs import backoff, lanes, worker
 from jobs.smtp import LOGIN_RETRY_SECONDS
 from tests.support.client import EVE
 from tests.support.concurrency import wait_until
@@ -24,8 +24,8 @@ LATE = "SMTPServerDisconnected: Connection unexpectedly closed: timed out"
 
 # The command, the reply to it, the settings, and the beginning of the stored error.
 SERVER_FAULTS = [
-    ("connect", "421 busy", {}, "SMTPConnectError: 421"),
-    ("connect", "554 go away", {}, "SMTPConnectError: 554"),
+    ("connect", "421 busy", {}, "SMTPConnectError: 421 busy"),
+    ("connect", "554 go away", {}, "SMTPConnectError: 554 go away"),
     ("connect", "nonsense", {}, "SMTPConnectError: -1"),
     ("connect", Fault.RESET, {}, LOST),
     ("connect", Fault.SILENCE, {}, LATE),
@@ -42,22 +42,27 @@ SERVER_FAULTS = [
     ("AUTH", "334 !", LOGIN, "LoginError: "),
     ("AUTH", Fault.RESET, LOGIN, "LoginError: "),
     ("AUTH", ["535 wrong", Fault.RESET], LOGIN, "LoginError: "),
-    ("MAIL", "421 closing", {}, "SMTPSenderRefused: 421"),
-    ("MAIL", "451 not now", {}, "SMTPSenderRefused: 451"),
-    ("MAIL", "550 not you", {}, "SMTPSenderRefused: 550"),
-    ("MAIL", Fault.RESET, {}, LOST),
-    ("MAIL", Fault.PAUSE, {}, LATE),
-    ("RCPT", "421 closing", {}, "SMTPRecipientsRefused: 421"),
-    ("RCPT", Fault.RESET, {}, LOST),
-    ("RCPT", Fault.DRIP, {}, LATE),
-    ("DATA", "421 closing", {}, "SMTPDataError: 421"),
-    ("DATA", Fault.RESET, {}, LOST),
-    (".", "421 closing", {}, "SMTPDataError: 421"),
-    (".", Fault.RESET, {}, LOST),
-    (".", Fault.SILENCE, {}, LATE),
-    (".", Fault.DRIP, {}, LATE),
 ]
+# The dialogue about an email has no end, so that its destination is ill.
+LANE_FAULTS = [
+    ("MAIL", "421 closing", "SMTP 421 closing"),
+    ("MAIL", Fault.RESET, LOST),
+    ("MAIL", Fault.PAUSE, LATE),
+    ("RCPT", "421 closing", "SMTP 421 closing"),
+    ("RCPT", Fault.RESET, LOST),
+    ("RCPT", Fault.DRIP, LATE),
+    ("DATA", "421 closing", "SMTP 421 closing"),
+    ("DATA", Fault.RESET, LOST),
+    ("DATA", Fault.SILENCE, LATE),
+    (".", "421 closing", "SMTP 421 closing"),
+    (".", Fault.RESET, LOST),
+    (".", Fault.SILENCE, LATE),
+    (".", Fault.DRIP, LATE),
+]
+# The command, the reply to it, and the state of the job.
 EMAIL_FAULTS = [
+    ("MAIL", "451 not now", Job.QUEUED),
+    ("MAIL", "550 not you", Job.QUEUED),
     ("RCPT", "450 mailbox busy", Job.QUEUED),
     ("RCPT", "550 no such user", Job.FAILED),
     ("DATA", "451 not now", Job.QUEUED),
@@ -77,16 +82,17 @@ def _name(reply):
 
 @pytest.fixture
 def mailbox(mailbox):
-    """Repeat secrets in every reply, as some servers do."""
-    mailbox.reply_suffix = " ".join([PASSWORD, *user_emails(3)])
+    """Repeat secrets in every reply, as some servers do, once they were sent."""
+    mailbox.reply_suffix = " ".join(user_emails(3))
     return mailbox
 
 
 @pytest.fixture
-def start(make_app):
+def start(make_app, mailbox):
     """Return a function that starts a worker with these settings."""
 
     def start_worker(**options):
+        mailbox.reply_suffix += f" {options.get('MAIL_PASSWORD', '')}"
         app = make_app(**{"MAIL_TIMEOUT": 1, **options})
         app.extensions["worker"].start()
         return app.extensions["worker"]
@@ -138,6 +144,7 @@ class TestServerFaults:
         paused = start(**options)
         tried = failed_attempt(seconds=5)
         assert tried.last_error.startswith(error)
+        assert tried.waits_for_service
         assert sorted(job.attempts for job in Job.objects(state=Job.QUEUED)) == [0, 0, 1]
         line = job_line(caplog)
         expected = f"Job {tried.id} (send_email): {tried.last_error}; next attempt in "
@@ -189,10 +196,10 @@ class TestServerFaults:
         assert mailbox.connected_at[5] - mailbox.connected_at[0] >= sum(delays)
         wait_until(lambda: Job.objects.first() is None)
         assert recipients(mailbox.mails) == user_emails(9)
-        mailbox.replies["MAIL"] = "421 busy"
+        mailbox.replies["connect"] = "421 busy"
         queue_emails([EVE["email"]])
         failed_attempt()
-        wait_until(lambda: "SMTPSenderRefused" in job_records(caplog)[-1].getMessage())
+        wait_until(lambda: "SMTPConnectError" in job_records(caplog)[-1].getMessage())
         assert job_records(caplog)[-1].args[3] <= 1.5 * 0.05
 
     @pytest.mark.usefixtures("short_delays")
@@ -206,6 +213,73 @@ class TestServerFaults:
             assert recipients(mailbox.mails) == user_emails(3)
 
 
+class Once:
+    """A reply that is another one from the second time on."""
+
+    def __init__(self, first, then):
+        self._first, self._then = first, then
+
+    def __call__(self, _):
+        reply, self._first = self._first, self._then
+        return reply
+
+
+class TestIllDestinations:
+    """An email whose dialogue has no end delays those of its domain, and no other."""
+
+    @pytest.mark.parametrize(
+        ("command", "reply", "error"),
+        LANE_FAULTS,
+        ids=[f"{command} {_name(reply)}" for command, reply, _ in LANE_FAULTS],
+    )
+    def test_fault_delays_its_domain(self, start, mailbox, caplog, command, reply, error):
+        queue_emails(["user0@ill.example", "user1@ill.example", "user2@example.com"])
+        mailbox.replies[command] = Once(reply, mailbox.replies[command])
+        start()
+        mails = mailbox.wait_for(2)[:2]
+        assert [mail["To"] for mail in mails] == ["user2@example.com", "user1@ill.example"]
+        job = failed_attempt()
+        assert job.arguments["email"] == "user0@ill.example"
+        assert job.last_error.startswith(error)
+        assert not job.waits_for_service
+        line = job_line(caplog)
+        assert line.startswith(f"Job {job.id} (send_email): {job.last_error}; next attempt in ")
+        assert_no_secrets(line)
+        wait_until(lambda: Job.objects.first() is None)
+        assert set(recipients(mailbox.mails)) >= {"user0@ill.example"}
+
+    def test_dialogue_has_one_deadline(self, start, mailbox):
+        """Each reply comes within MAIL_TIMEOUT, all of them together do not."""
+        queue_emails(user_emails(1))
+        for command in ("MAIL", "RCPT", "DATA"):
+            reply = mailbox.replies[command]
+            mailbox.replies[command] = lambda _, reply=reply: time.sleep(0.4) or reply
+        start()
+        assert failed_attempt().last_error.startswith(LATE)
+        assert mailbox.mails == []
+
+    def test_login_has_one_deadline(self, start, mailbox):
+        queue_emails(user_emails(1))
+        for command in ("connect", "EHLO", "AUTH"):
+            reply = mailbox.replies[command]
+            mailbox.replies[command] = lambda _, reply=reply: time.sleep(0.4) or reply
+        start(**LOGIN)
+        assert failed_attempt().waits_for_service
+
+    def test_good_email_waits_for_one_slow_dialogue(self, start, mailbox, monkeypatch):
+        """Ten slow emails are due before it, and succeed."""
+        monkeypatch.setattr(lanes, "SLOW_SECONDS", 0.05)
+        slow = [f"user{number}@slow.example" for number in range(10)]
+        queue_emails([*slow, "good@example.com"])
+        accepted = mailbox.replies["RCPT"]
+        mailbox.replies["RCPT"] = (
+            lambda to: ("slow" in to and time.sleep(0.1)) or accepted  # noqa: E731
+        )
+        start()
+        mails = mailbox.wait_for(11)
+        assert mails[1]["To"] == "good@example.com"
+
+
 class TestRefusedEmails:
     """A reply about one email concerns that email alone."""
 
@@ -214,14 +288,14 @@ class TestRefusedEmails:
         self, start, mailbox, caplog, command, reply, state
     ):
         queue_emails(user_emails(3))
-        accepted = mailbox.replies[command]
-        mailbox.replies[command] = lambda to: reply if to.startswith("user1") else accepted
-        start()
-        wait_until(lambda: recipients(mailbox.mails) == ["user0@example.com", "user2@example.com"])
+        mailbox.replies[command] = Once(reply, mailbox.replies[command])
+        start(**LOGIN)
+        wait_until(lambda: recipients(mailbox.mails) == ["user1@example.com", "user2@example.com"])
         (job,) = wait_until(lambda: len(Job.objects) == 1 and Job.objects)
         code = reply[:3] if reply[0].isdigit() else "-1"
-        assert (job.arguments["email"], job.state) == ("user1@example.com", state)
-        assert job.last_error == f"SMTP {code}"
+        assert (job.arguments["email"], job.state) == ("user0@example.com", state)
+        assert job.last_error == f"SMTP {code} {reply[4:]} […] […] […] […]"
+        assert not job.waits_for_service
         line = job_line(caplog)
         assert "next attempt in" in line if state == Job.QUEUED else "failed" in line
         assert_no_secrets(line)

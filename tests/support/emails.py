@@ -4,7 +4,8 @@ import time
 from email.message import EmailMessage
 
 from database.models import Job, User
-from services.mail_service import RESET_PASSWORD, SEND_EMAIL
+from services.mail_kinds import RESET_PASSWORD
+from services.mail_queue import SEND_EMAIL
 
 
 def user_emails(count: int) -> list[str]:
@@ -18,8 +19,9 @@ def recipients(messages: list[EmailMessage]) -> list[str]:
 def queue_email(email: str, run_at: float = 0) -> Job:
     """Queue a reset email as the product does, due now."""
     arguments = {"mail": RESET_PASSWORD, "email": email}
-    job = Job(kind=SEND_EMAIL, arguments=arguments, created_at=time.time(), run_at=run_at)
-    return job.save()
+    times = {"created_at": time.time(), "run_at": run_at}
+    lane = email.rpartition("@")[2]
+    return Job(kind=SEND_EMAIL, arguments=arguments, lane=lane, **times).save()
 
 
 def queue_emails(emails: list[str], run_at: float = 0) -> None:

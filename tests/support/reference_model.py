@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from database.models import ADMIN, USER
-from services import errors, mail_service, session_service
+from services import errors, mail_kinds, session_service
 from services.token_service import ACCESS, PWD_RESET, REFRESH
 
 GRACE_SECONDS = 10
@@ -19,6 +19,9 @@ REFRESH_SECONDS = 30 * 24 * 3600
 SESSION_SECONDS = REFRESH_SECONDS + ACCESS_SECONDS // 2
 REMEMBERED_GENERATIONS = 8
 WEAK_PASSWORD = "password1"
+ROLE_NOTICES = {ADMIN: mail_kinds.ROLE_CHANGED_TO_ADMIN, USER: mail_kinds.ROLE_CHANGED_TO_USER}
+# They are sent even if the account is deleted meanwhile.
+NOTICES = {*ROLE_NOTICES.values(), mail_kinds.ACCOUNT_DELETED}
 
 
 @dataclass
@@ -198,7 +201,7 @@ class Model:
 
     def _set_password(self, account: Account, password: str) -> None:
         account.password, account.password_version = password, account.password_version + 1
-        self.queued.append((mail_service.PASSWORD_CHANGED, account.email))
+        self.queued.append((mail_kinds.PASSWORD_CHANGED, account.email))
 
     def get_visible(self, token: Token, user_id: str) -> tuple[Account, Account]:
         """Return the account of a token, and another that it may see."""
@@ -225,6 +228,7 @@ class Model:
         if role != account.role:
             self._require_another_admin(account)
             account.role, account.sessions = role, {}
+            self.queued.append((ROLE_NOTICES[role], account.email))
 
     def _require_another_admin(self, account: Account) -> None:
         others = [other for other in self.accounts.values() if other is not account]
@@ -237,7 +241,12 @@ class Model:
             raise errors.SchemaValidationError({})
         self._require_another_admin(account)
         del self.accounts[user_id]
-        self.queued = [(mail, email) for mail, email in self.queued if email != account.email]
+        self.queued = [
+            (mail, email)
+            for mail, email in self.queued
+            if email != account.email or mail in NOTICES
+        ]
+        self.queued.append((mail_kinds.ACCOUNT_DELETED, account.email))
         self.movies = {key: movie for key, movie in self.movies.items() if movie[1] != user_id}
 
     def add_movie(self, token: Token, name: str) -> Account:
