@@ -12,6 +12,8 @@ from limits import parse_many
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import OneOf, Range, Regexp
 
+from key_strength import reasons_against
+
 HOME = Path(__file__).parent
 DEVELOPMENT = "development"
 PRODUCTION = "production"
@@ -163,8 +165,8 @@ LIMITS = [name for name in SettingsSchema().fields if re.search("^RATELIMIT_.*_P
 def _unsafe_in_production(data: Mapping[str, Any]) -> dict[str, list[str]]:
     wrong: dict[str, list[str]] = {}
     keys = _split(data.get("JWT_SECRET_KEY"))
-    if min((len(os.fsencode(key)) for key in keys), default=0) < SECRET_BYTES:
-        wrong["JWT_SECRET_KEY"] = [f"Needs at least {SECRET_BYTES} bytes in production."]
+    if reasons := list(reasons_against(keys, SECRET_BYTES)):
+        wrong["JWT_SECRET_KEY"] = reasons
     for name in REQUIRED_IN_PRODUCTION:
         if name in data and data[name] is None:  # an invalid one is missing in data, and reported
             wrong[name] = ["Is needed in production."]

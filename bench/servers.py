@@ -1,6 +1,7 @@
 """What is measured, in processes of its own: servers under gunicorn, and a mail server."""
 
 import json
+import secrets
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ LIMITED = [
 ]
 SETTINGS: dict[str, Any] = {
     "APP_ENV": "production",
-    "JWT_SECRET_KEY": "a key for measurements of more than 32 bytes",
+    "JWT_SECRET_KEY": secrets.token_urlsafe(),
     "PUBLIC_URL": "https://movie-bag.example",
     "MAIL_SERVER": "127.0.0.1",
     **{f"RATELIMIT_{name}": "1000000 per second" for name in LIMITED},

@@ -309,6 +309,14 @@ class TestSecret:
             settings = load_settings(PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": secret})
             assert settings["JWT_SECRET_KEYS"] == [secret]
 
+    def test_command_of_the_message_works_where_the_key_is_refused(self, flask_process):
+        weak = PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": "a" * 32}
+        refused = flask_process("secret", **weak)
+        assert refused.returncode == 1
+        assert "APP_ENV=development flask --app app secret" in refused.stderr
+        generated = output(flask_process("secret", **weak | {"APP_ENV": "development"}))
+        assert load_settings(PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": generated})
+
 
 class TestDbCheck:
     def test_compatible_database_passes_and_stays_as_it_was(self, flask_process):

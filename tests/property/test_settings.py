@@ -1,6 +1,8 @@
 """Any environment stops the start with the name of the setting, or works."""
 
+import base64
 import os
+import random
 
 import pytest
 from hypothesis import given
@@ -9,15 +11,23 @@ from marshmallow import fields
 from mongoengine import disconnect
 
 from app import create_app
-from config import RENAMED_SETTINGS, SettingsError, SettingsSchema, load_settings
+from config import (
+    RENAMED_SETTINGS,
+    SECRET_BYTES,
+    SettingsError,
+    SettingsSchema,
+    load_settings,
+)
 from database.models import Job, User
 from database.startup import open_database
+from key_strength import reasons_against
 from services import mail_service, token_service
 from services.mail_kinds import RESET_PASSWORD
 from services.mail_queue import SEND_EMAIL
 from services.token_service import LINKS, PWD_RESET
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.strategies import A_FEW
+from tests.support.tokens import KEY
 
 SETTINGS = SettingsSchema().fields
 # The environment holds bytes of any kind except NUL.
@@ -28,7 +38,7 @@ ALMOST_VALID = {
     "APP_ENV": st.just("development"),
     "MONGODB_URI": TEXT.map("mongodb://{}".format)
     | st.from_regex(r"mongodb://[-\w:/@,.?=&%\[\]]+", fullmatch=True),
-    "JWT_SECRET_KEY": TEXT.map(lambda text: text.center(32, "k")),
+    "JWT_SECRET_KEY": TEXT.map(lambda text: KEY + text),
     "PUBLIC_URL": TEXT.map("https://a.example/{}".format)
     | st.from_regex(r"http://[-\w:/@.?=&%]+", fullmatch=True),
     "RESET_URL": TEXT.map("{}{{token}}".format)
@@ -96,6 +106,36 @@ class TestLoadSettings:
                 assert load_settings().keys() >= SETTINGS.keys()
             except SettingsError as error:
                 assert len(error.message.splitlines()) > 1
+
+        check()
+
+
+RANDOM_BYTES = st.integers(0, 2**256 - 1).map(lambda number: random.Random(number).randbytes(32))
+
+
+class TestSigningKey:
+    @pytest.mark.parametrize(
+        "encode",
+        [
+            lambda data: data.hex(),
+            lambda data: data.hex().upper(),
+            lambda data: base64.b64encode(data).decode(),
+            lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="),  # flask secret
+        ],
+        ids=["hex", "HEX", "base64", "URL-safe base64"],
+    )
+    def test_32_random_bytes_are_accepted(self, encode):
+        @given(RANDOM_BYTES)
+        def check(data):
+            assert list(reasons_against([encode(data)], SECRET_BYTES)) == []
+
+        check()
+
+    def test_repeated_text_is_refused(self):
+        @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=8))
+        def check(text):
+            key = text * (1 + SECRET_BYTES // len(text.encode()))
+            assert list(reasons_against([key], SECRET_BYTES))
 
         check()
 

@@ -1,6 +1,7 @@
 """Tokens read and signed by hand, to forge what no library would sign."""
 
 import base64
+import hashlib
 import hmac
 import json
 from typing import Any
@@ -11,8 +12,7 @@ from database.models import User
 from services.token_service import LINKS, PWD_RESET, encode_link
 
 # The JWT_SECRET_KEY of the tests' application, and one that it does not have.
-KEY = "a key for tests of more than 32 bytes"
-OTHER_KEY = "another key that is as long as the first"
+KEY, OTHER_KEY = (hashlib.sha256(name).hexdigest() for name in (b"a key", b"another key"))
 
 
 def encode_part(part: Any) -> str:

@@ -29,7 +29,7 @@ ROUNDS = 6
 
 
 class TestCost:
-    """A verification costs the same for every user and for strangers: the time tells nothing."""
+    """A verification costs the same for every user and without one: the time tells nothing."""
 
     @pytest.fixture
     def costs(self, monkeypatch):

@@ -15,8 +15,10 @@ from config import (
 )
 from tests.support.processes import HOME
 from tests.support.settings import PRODUCTION_SETTINGS
+from tests.support.tokens import KEY, OTHER_KEY
 
 REQUIRED = list(PRODUCTION_SETTINGS)[1:]
+SHORT = KEY[:31]
 DEFAULTS = {
     "APP_ENV": "development",
     "HOST": "127.0.0.1",
@@ -303,7 +305,7 @@ class TestProduction:
 
     @pytest.mark.parametrize(
         "keys",
-        ["k" * 31, "k" * 32 + "," + "k" * 31, "k" * 31 + " , " + "k" * 32, "k" * 31 + "  ", " , "],
+        [SHORT, f"{KEY},{SHORT}", f"{SHORT} , {KEY}", f"{SHORT}  ", " , "],
         ids=["31 bytes", "second short", "first short", "padded", "none"],
     )
     def test_short_key_is_refused(self, keys):
@@ -311,10 +313,65 @@ class TestProduction:
         assert found == {"JWT_SECRET_KEY": "Needs at least 32 bytes in production."}
 
     def test_several_keys_are_separated_by_commas(self):
-        old, new = "é" * 16, "k" * 32
+        old, new = OTHER_KEY, KEY
         settings = load_settings(PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": f" {new} ,{old},"})
         assert settings["JWT_SECRET_KEYS"] == [new, old]
         assert settings["JWT_SECRET_KEY"] == new
+
+
+GUESSABLE = {
+    "one letter": "a" * 32,
+    "one letter of two bytes": "é" * 16,
+    "a word again and again": "changeme" * 5,
+    "a pattern": "aB3$" * 8,
+    "half a key": "0123456789abcdef" * 2,
+    "digits": "1234567890" * 4,
+    "an alphabet": "abcdefghijklmnopqrstuvwxyz0123456789",
+    "an alphabet backwards": "zyxwvutsrqponmlkjihgfedcba9876543210",
+    "a keyboard": "qwertyuiopasdfghjklzxcvbnm123456",
+    "zeros and a one": "0" * 40 + "1",
+    "jwt.io, 256 bits": "a-string-secret-at-least-256-bits-long",
+    "jwt.io, 384 bits": "a-valid-string-secret-that-is-at-least-384-bits-long",
+    "jwt.io, 512 bits": "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
+    "jwt.io, before": "your-256-bit-secret-your-256-bit-secret",
+    "the tutorial": "t1NP63m4wnBg6nyHYKfmc2TpCOGI4nss",
+    "Flask": "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
+    "FastAPI": "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    "a placeholder": "REPLACE_ME_WITH_YOUR_SECRET_KEY_OF_32_BYTES",
+    "Django": "django-insecure-change-me-before-production!",
+    "words": "correct horse battery staple tractor window",
+    "words of this product": "movie-bag-production-signing-key-2026-11",
+    "a sentence": "How are you? I am fine and thank you very much!",
+}
+
+
+class TestGuessableKey:
+    MESSAGE = (
+        "Key {} can be guessed: generate another, `APP_ENV=development flask --app app secret`."
+        " Remove the old one, which logs out everyone whose token it signed."
+    )
+
+    @pytest.mark.parametrize("key", GUESSABLE.values(), ids=GUESSABLE)
+    def test_key_is_refused_and_not_printed(self, key):
+        found = problems(**PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": key})
+        assert found == {"JWT_SECRET_KEY": self.MESSAGE.format(1)}
+
+    def test_each_key_of_the_list_is_named_by_its_place(self):
+        keys = f"{KEY},{'a' * 32},{OTHER_KEY},{'b' * 40}"
+        found = problems(**PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": keys})
+        assert found == {"JWT_SECRET_KEY": f"{self.MESSAGE.format(2)} {self.MESSAGE.format(4)}"}
+
+    def test_short_key_and_guessable_key_are_both_named(self):
+        found = problems(**PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": f"{'a' * 32},{SHORT}"})
+        short = "Needs at least 32 bytes in production."
+        assert found == {"JWT_SECRET_KEY": f"{short} {self.MESSAGE.format(1)}"}
+
+    def test_random_end_of_a_key_is_enough(self):
+        key = "a" * 32 + KEY
+        assert load_settings(PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": key})
+
+    def test_development_accepts_any_key(self):
+        assert load_settings({"JWT_SECRET_KEY": "a" * 32})
 
 
 EXAMPLE = (HOME / ".env.example").read_text()
