@@ -6,10 +6,11 @@ from commands.database import db
 from commands.mail import mail
 from commands.movies import movies
 from commands.secret import secret
+from commands.sessions import sessions
 from commands.users import user
 
 
 def initialize_commands(app: Flask) -> None:
     """Register every command."""
-    for command in (user, mail, movies, db, secret):
+    for command in (user, sessions, mail, movies, db, secret):
         app.cli.add_command(command)

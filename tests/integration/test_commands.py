@@ -16,18 +16,22 @@ from database import compatibility
 from database.documents import DOCUMENTS
 from database.models import ADMIN, Job, User
 from database.sent_mail import SentMail
+from infra import audit_log
 from services import user_service
 from services.mail_kinds import PASSWORD_CHANGED, RESET_PASSWORD
 from services.mail_queue import SEND_EMAIL
+from tests.support.assertions import assert_error
 from tests.support.client import ADA, EVE
 from tests.support.concurrency import run_simultaneously, wait_until
 from tests.support.processes import HOME, environment, free_port
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.smtp_server import token_in
+from tests.support.stored_user import read_stored_user, restore_user
 
 COMMANDS = {
-    "": {"user", "mail", "movies", "db", "secret"},
+    "": {"user", "sessions", "mail", "movies", "db", "secret"},
     "user": {"create", "list", "promote", "demote", "delete"},
+    "sessions": {"revoke"},
     "mail": {"list", "retry", "purge"},
     "movies": {"import"},
     "db": {"check", "upgrade"},
@@ -240,6 +244,46 @@ def store_job(email, state, last_error=None, mail=RESET_PASSWORD, kind=SEND_EMAI
     times = {"created_at": now, "run_at": now + 3600}
     arguments = {"mail": mail, "email": email} if kind == SEND_EMAIL else {"user_id": "0" * 24}
     return Job(kind=kind, arguments=arguments, state=state, last_error=last_error, **times).save()
+
+
+class TestSessionsRevoke:
+    def test_user_is_logged_out_everywhere(self, api, ada, eve, shell):
+        other = api.log_in().json()
+        output(shell("sessions", "revoke", " ADA@example.com"))
+        for tokens in (ada, other):
+            assert_error(api.refresh(tokens["refresh_token"]), 401, "SessionEndedError")
+        assert api.verify(eve["token"]).status_code == 200
+        assert api.log_in().status_code == 200
+
+    def test_all_users_are_logged_out(self, api, ada, eve, shell, caplog):
+        api.sign_up(email="zoe@example.com")
+        caplog.set_level("INFO", audit_log.__name__)
+        output(shell("sessions", "revoke", "--all"))
+        assert "event=sessions_revoked ip=shell" in caplog.messages
+        for tokens in (ada, eve):
+            assert_error(api.verify(tokens["token"]), 401, "SessionEndedError")
+            assert_error(api.refresh(tokens["refresh_token"]), 401, "SessionEndedError")
+        assert api.log_in().status_code == 200
+
+    def test_restored_sessions_are_revoked(self, api, ada, shell):
+        backup = read_stored_user()
+        new = api.refresh(ada["refresh_token"]).json()
+        restore_user(backup)
+        assert api.verify(ada["token"]).status_code == 200
+        output(shell("sessions", "revoke", "--all"))
+        for token in (ada["refresh_token"], new["refresh_token"]):
+            assert_error(api.refresh(token), 401, "SessionEndedError")
+
+    @pytest.mark.parametrize("words", [[], ["ada@example.com", "--all"]], ids=" ".join)
+    def test_email_and_all_exclude_each_other(self, api, ada, shell, words):
+        ended = shell("sessions", "revoke", *words)
+        assert ended.exit_code == 2
+        assert "Give an email, or --all." in ended.stderr
+        assert api.verify(ada["token"]).status_code == 200
+
+    def test_unknown_email_is_an_error(self, shell):
+        reason = error_line(shell("sessions", "revoke", "unknown@example.com"))
+        assert reason == "User with given email address doesn't exist"
 
 
 class TestMailList:
