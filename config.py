@@ -31,8 +31,13 @@ RENAMED_SETTINGS = {
     "RATELIMIT_PASSWORD_PER_ACCOUNT": "RATELIMIT_PASSWORD_PER_USER",
 }
 
+# They run a script, or read a file of the user's machine.
+UNSAFE_SCHEMES = (
+    "(?i:javascript|jscript|livescript|vbscript|data|blob|file|filesystem|about|jar|view-source)"
+)
 # marshmallow formats the message, so its braces are doubled.
-LINK = Regexp(r"[A-Za-z][\w.+-]+:.*\{token\}", error="Must be a link that contains {{token}}.")
+SAFE_LINK = rf"(?!{UNSAFE_SCHEMES}:)(?a:[A-Za-z][\w.+-]+):.*\{{token\}}"
+LINK = Regexp(SAFE_LINK, error="Must be a link that contains {{token}}.")
 # As a browser writes it: no path, no trailing slash, no pattern.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]+)?")
 # (?a:…) restricts \w to ASCII.

@@ -81,6 +81,24 @@ INVALID = {
     "BCRYPT_LOG_ROUNDS=99": "greater than or equal to 4 and less than or equal to 31",
     "RESET_URL=https://app.example/reset": r"Must be a link that contains \{token\}\.",
     "RESET_URL=/reset?t={token}": r"Must be a link",
+    **dict.fromkeys(
+        (
+            *("RESET_URL=javascript:{token}", "RESET_URL=JavaScript://x/%0aalert('{token}')"),
+            *("RESET_URL=data:text/html,{token}", "RESET_URL=DATA:{token}"),
+            *(
+                "RESET_URL=vbscript:{token}",
+                "RESET_URL=jscript:{token}",
+                "RESET_URL=livescript:{token}",
+            ),
+            *("RESET_URL=file:///tmp/{token}", "RESET_URL=blob:https://app.example/{token}"),
+            *("RESET_URL=filesystem:https://app.example/{token}", "RESET_URL=about:blank#{token}"),
+            *(
+                "RESET_URL=jar:https://app.example/a!{token}",
+                "RESET_URL=view-source:https://x/{token}",
+            ),
+        ),
+        "Must be a link",
+    ),
     "PUBLIC_URL=nonsense": "Not a valid URL.",
     "MAIL_DEFAULT_SENDER=Movie-bag": "Must be an address, or a name and an <address>.",
     "MAIL_DEFAULT_SENDER=ada@bücher.example": "Must be an address",
