@@ -27,6 +27,10 @@ SESSION_SCOPES = (ACCESS, REFRESH)
 ALGORITHM = "HS256"
 # The result is cached, so that `decode` checks the expiry itself.
 UNTIMED: Options = {"verify_exp": False}
+# Several times as long as ours; checked before anything of a token is decoded.
+MAX_TOKEN_LENGTH = 4096
+# Seconds since the epoch, until the year 5138: calculations with other numbers may overflow.
+TIME = Range(0, 10**11)
 # How many verified signatures a process remembers: 1.5 kB each.
 REMEMBERED_TOKENS = 4096
 
@@ -80,7 +84,9 @@ class TokenSchema(Schema):
         unknown = EXCLUDE
 
     sub = fields.String(required=True, validate=Regexp(r"[0-9a-f]{24}\Z"))
-    exp = fields.Integer(required=True, strict=True)
+    exp = fields.Integer(required=True, strict=True, validate=TIME)
+    iat = fields.Integer(strict=True, validate=TIME)
+    nbf = fields.Integer(strict=True, validate=TIME)
 
 
 class SessionTokenSchema(TokenSchema):
@@ -89,7 +95,7 @@ class SessionTokenSchema(TokenSchema):
     scope = fields.String(required=True)
     sid = fields.String(required=True, validate=Regexp(r"[0-9a-f]{16}\Z"))
     gen = Counter()
-    auth_time = fields.Float(required=True)
+    auth_time = fields.Float(required=True, validate=TIME)
 
 
 def _link_schema(link: LinkKind) -> Schema:
@@ -143,6 +149,8 @@ def decode(token: str, *scopes: str) -> Claims:
     Raises:
         ExpiredTokenError, BadTokenError
     """
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise BadTokenError
     try:
         config = current_app.config
         scope, claims = _verify_signature(token, config["JWT_LEEWAY"], *config["JWT_SECRET_KEYS"])

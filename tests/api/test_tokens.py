@@ -1,11 +1,12 @@
 """Tokens: each opens only what asks for its scope, until it expires; every other is rejected."""
 
+import json
 import time
 
 import pytest
 
 from database.models import User
-from tests.support.assertions import assert_error, raw_get
+from tests.support.assertions import assert_error, case, raw_get
 from tests.support.forged_tokens import FORGED
 from tests.support.token_endpoints import (
     ACCEPTED,
@@ -54,6 +55,64 @@ class TestForgedToken:
             assert response.status_code == 401, name
             assert_rejected(response)
         assert send(api, endpoint, valid).status_code == 200
+
+
+NUMBERS = (
+    *(-1, -(10**400), 10**12, 2**63, 10**400, 10**4000, True),
+    *(1e12, 1e308, -1e308, float("inf"), float("-inf"), float("nan")),
+)
+
+
+class TestNumberOfToken:
+    """Our own key has signed it, as another program that has the key may: still it is no time."""
+
+    @EACH_ACCEPTED
+    def test_number_out_of_range_is_rejected(self, api, tokens, endpoint, scope):
+        header, claims = decode_parts(tokens[scope])
+        for name in {"exp", "iat", "nbf", "gen", "auth_time", "pwv"} & {*claims, "nbf"}:
+            for number in NUMBERS:
+                with case(claim=name, number=repr(number)[:20]):
+                    assert_rejected(send(api, endpoint, sign(header, claims | {name: number})))
+        assert send(api, endpoint, tokens[scope]).status_code == 200
+
+    @EACH_ACCEPTED
+    def test_number_that_python_can_not_read_is_rejected(self, api, tokens, endpoint, scope):
+        header, claims = decode_parts(tokens[scope])
+        for name in ("exp", "iat", "nbf"):
+            for number in (b"1e400", b"-1e400", b"9" * 2500, b"1.5", b'"1e400"', b"[1]", b"null"):
+                with case(claim=name, number=number[:20]):
+                    payload = json.dumps(claims).encode()[:-1] + b',"%s":%s}' % (
+                        name.encode(),
+                        number,
+                    )
+                    assert_rejected(send(api, endpoint, sign(header, payload)))
+
+    @EACH_ACCEPTED
+    def test_time_is_accepted_up_to_its_maximum(self, api, tokens, endpoint, scope):
+        header, claims = decode_parts(tokens[scope])
+        for number in (int(claims["exp"]), 10**11):
+            forged = sign(header, claims | {"exp": number, "iat": 0, "nbf": 0})
+            assert send(api, "page" if scope == "pwd_reset" else "verify", forged).status_code in (
+                (200,) if scope != "refresh" else (401,)
+            )
+
+
+class TestLengthOfToken:
+    """4,096 characters, wherever a token is sent."""
+
+    @EACH_ACCEPTED
+    def test_longest_token_is_accepted(self, api, tokens, endpoint, scope):
+        header, claims = decode_parts(tokens[scope])
+        token = sign(header, claims)
+        while len(token) < 4096:
+            header["x"] = header.get("x", "") + "x"
+            token = sign(header, claims)
+        longest, too_long = token, sign(header | {"x": header["x"] + "xxx"}, claims)
+        if len(longest) > 4096:
+            longest = sign(header | {"x": header["x"][:-1]}, claims)
+        assert len(longest) <= 4096 < len(too_long)
+        assert_rejected(send(api, endpoint, too_long))
+        assert send(api, endpoint, longest).status_code == 200
 
 
 class TestRevokedToken:

@@ -21,18 +21,13 @@ from tests.support.token_endpoints import (
 )
 from tests.support.tokens import KEY, OTHER_KEY, decode_parts, encode_part, sign
 
-TYPES = {
-    "scope": str,
-    "sub": str,
-    "exp": int,
-    "sid": str,
-    "gen": int,
-    "auth_time": float,
-    "pwv": int,
-}
-SESSION_CLAIMS = {"sub", "exp", "sid", "gen", "auth_time", "scope"}
+TIMES = {"exp": int, "iat": int, "nbf": int}
+SESSION_TYPES = {"scope": str, "sid": str, "gen": int, "auth_time": float}
+TYPES = {"sub": str, "pwv": int, **SESSION_TYPES, **TIMES}
+SESSION_CLAIMS = {"sub", "exp", *SESSION_TYPES}
 CLAIMS_OF = {ACCESS: SESSION_CLAIMS, REFRESH: SESSION_CLAIMS, PWD_RESET: {"sub", "exp", "pwv"}}
-OTHER_CLAIMS = ("iss", "aud", "iat", "nbf", "jti", "type", "fresh", "csrf")
+OPTIONAL_CLAIMS = {"iat", "nbf"}
+OTHER_CLAIMS = ("iss", "aud", "jti", "type", "fresh", "csrf")
 OPERATORS = [{"$gt": -1}, {"$ne": None}, {"$exists": True}, {"$in": [0]}, {"$where": "1"}, [0]]
 PATHS = ["a.b", ".generation", "$where", "$", "", "\0", "..", "0" * 16, "0" * 24]
 INTEGERS = [-1, True, 2**31, 2**63, -(2**64), 10**300]
@@ -69,7 +64,9 @@ def decode(token):
         except TokenError:
             continue
         types = {name: type(claim) for name, claim in decoded.items()}
-        assert types == {name: TYPES[name] for name in CLAIMS_OF[scope]}
+        assert types == {name: TYPES[name] for name in types}
+        assert types.keys() - OPTIONAL_CLAIMS == CLAIMS_OF[scope]
+        assert all(0 <= decoded[name] <= 10**11 for name in types.keys() & {*TIMES, "auth_time"})
     return decoded
 
 
