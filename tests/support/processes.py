@@ -52,7 +52,7 @@ class Server:
             try:
                 requests.get(self.url, timeout=5)
                 return
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 time.sleep(0.02)
 
     def post(self, path: str, **fields: Any) -> requests.Response:
