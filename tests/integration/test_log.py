@@ -22,6 +22,7 @@ from services.mail_queue import SEND_EMAIL
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.concurrency import wait_until
 from tests.support.settings import PRODUCTION_SETTINGS
+from tests.support.tokens import KEY, OTHER_KEY
 
 # Not the password that the greeting suggests.
 EVE = {"email": "eve@example.com", "password": "a secret of hers"}
@@ -224,7 +225,7 @@ class TestPseudonym:
         assert all(re.fullmatch("[0-9a-f]{12}", text) for text in pseudonyms)
 
     def test_pseudonym_in_the_log_depends_on_the_key_of_the_app(self, make_app, logged):
-        for key in ("a" * 32, "b" * 32):
+        for key in (KEY, OTHER_KEY):
             with make_app(JWT_SECRET_KEY=key).app_context():
                 event_service.record(Event.LOGIN_FAILED, email=ADA["email"])
         emails = [line["email"] for line in logged()]
