@@ -105,6 +105,7 @@ class UserApi(Resource):
         errors.ForbiddenError,
         errors.UserNotExistsError,
         errors.LastAdminError,
+        errors.ConflictError,
         errors.TooManyRequestsError,
         name="deleteUser",
     )

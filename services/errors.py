@@ -121,6 +121,13 @@ class LastAdminError(ApiError):
     message = "The last admin can't be deleted or demoted"
 
 
+class ConflictError(ApiError):
+    """Another request has changed what this one is about."""
+
+    status = 409
+    message = "The user was changed meanwhile, try again"
+
+
 class MovieAlreadyExistsError(ApiError):
     """Another movie has this name."""
 

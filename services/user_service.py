@@ -105,7 +105,8 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
         SchemaValidationError: the password is missing or wrong.
         LastAdminError
         UserNotExistsError: another request was faster.
-        SessionEndedError: password or role was changed meanwhile.
+        SessionEndedError: users who delete themselves changed the password meanwhile.
+        ConflictError: the role was changed meanwhile.
     """
     as_verified = {}
     if actor is not None and actor.id == user.id:
@@ -135,4 +136,4 @@ def _delete_account(user: User, as_verified: Stored) -> None:
         if user.is_admin:
             user.set_role(ADMIN)
         _get(user.id)
-        raise errors.SessionEndedError
+        raise errors.SessionEndedError if as_verified else errors.ConflictError

@@ -212,7 +212,7 @@ class TestOperation:
             ("POST /api/auth/login", "401", {"UnauthorizedError"}),
             ("POST /api/auth/reset", "401", {*token_errors, "UsedTokenError"}),
             ("GET /api/users", "403", {"ForbiddenError"}),
-            ("DELETE /api/users/{user_id}", "409", {"LastAdminError"}),
+            ("DELETE /api/users/{user_id}", "409", {"LastAdminError", "ConflictError"}),
             ("PUT /api/movies/{movie_id}", "403", {"UpdatingMovieError"}),
             ("GET /api/movies", "503", {"ServiceUnavailableError"}),
         ):

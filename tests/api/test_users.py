@@ -345,6 +345,18 @@ class TestCreateUser:
 
 
 class TestOtherUsers:
+    def test_promotion_during_a_deletion_refuses_the_deletion(self, api, root, eve, monkeypatch):
+        delete_mails = user_service._delete_mails
+
+        def promote_first(user):
+            delete_mails(user)
+            user.set_role(ADMIN)
+
+        monkeypatch.setattr(user_service, "_delete_mails", promote_first)
+        path = f"/api/users/{eve['id']}"
+        assert_error(api.delete(path, token=root["token"]), 409, "ConflictError")
+        assert api.get(path, token=root["token"]).json()["role"] == "admin"
+
     def test_admin_reads_renames_and_deletes_another(self, api, root, eve):
         path = f"/api/users/{eve['id']}"
         response = api.patch(path, json={"name": "Eve", "role": "user"}, token=root["token"])
