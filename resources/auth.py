@@ -21,7 +21,7 @@ from services import auth_service, errors, password_service, session_service, to
 from services.session_service import Tokens
 from services.token_service import ACCESS, REFRESH, Claims
 from web.decorators import body, no_input, requires_token, requires_user, response
-from web.rate_limits import limit_by_email, limit_by_ip
+from web.rate_limits import limit_by_email, limit_by_ip, limit_by_user
 
 
 class SignupApi(Resource):
@@ -29,7 +29,12 @@ class SignupApi(Resource):
 
     @limit_by_ip("SIGNUP")
     @body(SignupSchema)
-    @response(SignedUpSchema, errors.EmailAlreadyExistsError, name="signup")
+    @response(
+        SignedUpSchema,
+        errors.EmailAlreadyExistsError,
+        name="signup",
+        location="/api/users/{id}",
+    )
     def post(self, **fields: str) -> dict[str, Any]:
         """Create an account."""
         user = auth_service.sign_up(**fields)
@@ -120,8 +125,9 @@ class PasswordApi(Resource):
     """The change of a known password."""
 
     @requires_user
+    @limit_by_user("PASSWORD")
     @body(ChangePasswordSchema)
-    @response(TokensSchema, errors.TooManyRequestsError, name="changePassword")
+    @response(TokensSchema, name="changePassword")
     def put(self, user: User, claims: Claims, current_password: str, password: str) -> Tokens:
         """Change the password; every other session and the previous pair are revoked."""
         return password_service.change_password(user, claims, current_password, password)

@@ -1,12 +1,12 @@
 """The pages: a welcome, the documentation, and the form behind the link of a reset email."""
 
-from flask import g, render_template, request
+from flask import g, render_template
 from flask.views import MethodView
 
 from schemas.auth import NewPasswordSchema
 from schemas.base import load
 from services import password_service
-from web.body import read_body
+from web.body import read_form
 from web.pages import STYLED_POLICY
 from web.rate_limits import limit_by_ip
 
@@ -38,8 +38,9 @@ class ResetPage(MethodView):
     @limit_by_ip("RESET")
     def post(self, token: str) -> str:
         """Set the password."""
-        g.account = password_service.user_from_reset_token(token).email
-        read_body()
-        password = load(NewPasswordSchema(), request.form)["password"]
-        user = password_service.reset_password(token, password)
+        form = read_form()
+        user = password_service.user_from_reset_token(token)
+        g.account = user.email
+        fields = load(NewPasswordSchema(), form, user)
+        password_service.reset_password(user, fields["password"])
         return render_template("password_set.html", email=user.email)

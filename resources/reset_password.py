@@ -2,6 +2,7 @@
 
 from flask_restful import Resource
 
+from database.models import User
 from schemas.auth import EmailSchema, ResetDoneSchema, ResetPasswordSchema
 from schemas.base import MessageSchema
 from services import password_service
@@ -29,10 +30,10 @@ class ResetPassword(Resource):
     """New passwords for forgotten ones."""
 
     @limit_by_ip("RESET")
+    @token_in_body_or_header("reset_token", PWD_RESET, password_service.user_from_reset_token)
     @body(ResetPasswordSchema)
-    @token_in_body_or_header("reset_token", PWD_RESET)
     @response(ResetDoneSchema, UsedTokenError, name="resetPassword")
-    def post(self, reset_token: str, password: str) -> dict[str, str]:
+    def post(self, user: User, password: str) -> dict[str, str]:
         """Set a new password with the token from the email; every session is revoked."""
-        user = password_service.reset_password(reset_token, password)
+        password_service.reset_password(user, password)
         return {"message": "Password has been reset", "email": user.email}

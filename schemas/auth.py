@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow import fields
 
+from database.models import User
 from schemas.base import (
     EXAMPLE_EMAIL,
     EXAMPLE_SESSION_ID,
@@ -11,15 +12,18 @@ from schemas.base import (
     EXAMPLE_TOKEN,
     IdSchema,
     MessageSchema,
+    RequestSchema,
     ResponseSchema,
     Seconds,
     Text,
     Timestamp,
 )
-from schemas.fields import Email, Name, Password
+from schemas.fields import Email, Name, Password, Token
+from services import password_service
+from services.errors import MISSING_FIELD, Errors
 
 
-class EmailSchema(Schema):
+class EmailSchema(RequestSchema):
     """An email alone."""
 
     email = Email(required=True)
@@ -31,25 +35,25 @@ class LoginSchema(EmailSchema):
     password = Password(required=True)
 
 
-class NewPasswordSchema(Schema):
+class NewPasswordSchema(RequestSchema):
     """A new password: 8 to 128 characters, hard to guess; the confirmation must be the same.
 
-    password_service checks length and strength.
+    The words of the user's email and name count as guessable.
     """
 
     password = Password(required=True)
     password_confirmation = Password()
 
-    @validates_schema
-    def _check_confirmation(self, data: dict[str, Any], **_: Any) -> None:
-        confirmation = data.get("password_confirmation")
-        if confirmation is not None and confirmation != data.get("password"):
-            raise ValidationError("Passwords don't match.", "password_confirmation")
-
-    @post_load
-    def _drop_confirmation(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        data.pop("password_confirmation", None)
-        return data
+    def check(self, fields: dict[str, Any], user: User | None) -> Errors:
+        """Return whether the confirmation differs, and why the password of user is too weak."""
+        errors, confirmation = {}, fields.pop("password_confirmation", None)
+        if "password" not in fields:
+            return {}
+        if confirmation not in (None, fields["password"]):
+            errors["password_confirmation"] = ["Passwords don't match."]
+        if user and (reasons := password_service.weaknesses(fields["password"], user)):
+            errors["password"] = reasons
+        return errors
 
 
 class SignupSchema(EmailSchema, NewPasswordSchema):
@@ -57,20 +61,30 @@ class SignupSchema(EmailSchema, NewPasswordSchema):
 
     name = Name()
 
+    def check(self, fields: dict[str, Any], user: User | None) -> Errors:
+        """Check the password of the new user: `user`, if there is one, is an admin."""
+        return super().check(fields, User(email=fields.get("email"), name=fields.get("name")))
+
 
 class ResetPasswordSchema(NewPasswordSchema):
     """A new password with the reset token, which may be sent as a bearer token instead."""
 
-    reset_token = fields.String(metadata={"examples": [EXAMPLE_TOKEN]})
+    reset_token = Token()
+
+    def check(self, fields: dict[str, Any], user: User | None) -> Errors:
+        """Return also whether no token named a user."""
+        fields.pop("reset_token", None)
+        missing = {} if user else {"reset_token": [MISSING_FIELD]}
+        return super().check(fields, user) | missing
 
 
-class RefreshTokenSchema(Schema):
+class RefreshTokenSchema(RequestSchema):
     """A refresh token, which may be sent as a bearer token instead."""
 
-    refresh_token = fields.String(metadata={"examples": [EXAMPLE_TOKEN]})
+    refresh_token = Token()
 
 
-class CurrentPasswordSchema(Schema):
+class CurrentPasswordSchema(RequestSchema):
     """The current password, to prove that the request is the user's."""
 
     current_password = Password(required=True)

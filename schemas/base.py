@@ -1,12 +1,14 @@
 """What all schemas share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
-from services.errors import SchemaValidationError
+from database.models import User
+from services.errors import UNKNOWN_FIELD, Errors, SchemaValidationError
 
 EXAMPLE_ID = "65f0a1b2c3d4e5f6a7b8c9d0"
 EXAMPLE_SESSION_ID = "9f86d081884c7d65"
@@ -15,13 +17,65 @@ EXAMPLE_TOKEN = "eyJhbGciOiJIUzI1NiIs..."
 EXAMPLE_TIME = "2026-11-20T09:30:00Z"
 
 
-def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
+# How many unknown fields an error names; 64 KiB have room for 16,000.
+MAX_UNKNOWN_NAMED = 100
+
+
+class RequestSchema(Schema):
+    """The fields of a request, which `load` validates."""
+
+    def check(self, fields: dict[str, Any], user: User | None) -> Errors:
+        """Return what is wrong with the fields together, and drop those that no service needs.
+
+        Each of `fields` is valid by itself; `user` is the user of the token.
+        """
+        return {}
+
+
+def load(schema: Schema, data: Mapping[str, Any], user: User | None = None) -> dict[str, Any]:
     """Return the validated fields; raises SchemaValidationError with a list for each field."""
+    return load_all([(schema, data)], user)
+
+
+def load_all(
+    parts: Iterable[tuple[Schema, Mapping[str, Any]]], user: User | None = None
+) -> dict[str, Any]:
+    """Return the validated fields of several parts of a request.
+
+    Raises:
+        SchemaValidationError: with every invalid field of all parts.
+    """
+    fields: dict[str, Any] = {}
+    errors: Errors = {}
+    for schema, data in parts:
+        valid, invalid = _validate(schema, data, user)
+        fields |= valid
+        errors |= invalid
+    if errors:
+        raise SchemaValidationError(errors)
+    return fields
+
+
+def _validate(
+    schema: Schema, data: Mapping[str, Any], user: User | None
+) -> tuple[dict[str, Any], Errors]:
+    """Return the valid fields, and what is wrong with the others."""
+    errors = _unknown_fields(schema, data)
     try:
-        loaded: dict[str, Any] = schema.load(data)
+        valid: dict[str, Any] = schema.load(data, unknown=EXCLUDE)
     except ValidationError as error:
-        raise SchemaValidationError(error.messages_dict) from None
-    return loaded
+        valid = dict(error.valid_data or {})
+        errors |= error.messages_dict
+    if isinstance(schema, RequestSchema):
+        errors = schema.check(valid, user) | errors
+    return valid, errors
+
+
+def _unknown_fields(schema: Schema, data: Mapping[str, Any]) -> Errors:
+    if not isinstance(data, Mapping):
+        return {}
+    unknown = (name for name in data if name not in schema.fields)
+    return {name: [UNKNOWN_FIELD] for name in islice(unknown, MAX_UNKNOWN_NAMED)}
 
 
 def iso(seconds: float) -> str:

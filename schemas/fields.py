@@ -10,60 +10,114 @@ from marshmallow import ValidationError, fields
 from marshmallow.validate import OneOf, Range, Regexp
 
 from database.models import ROLES
-from schemas.base import EXAMPLE_EMAIL, EXAMPLE_ID
+from schemas.base import EXAMPLE_EMAIL, EXAMPLE_ID, EXAMPLE_TOKEN
+from services.token_service import MAX_TOKEN_LENGTH
 
 # Control characters, and other line separators.
 LINE_BREAKING = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 CONTROL_CHARACTERS = re.compile(rf"[{LINE_BREAKING}\ud800-\udfff]")
-# For the OpenAPI document: a line with at least one character that is no blank.
-LINE_PATTERN = rf"^[^{LINE_BREAKING}]*[^{LINE_BREAKING}\s][^{LINE_BREAKING}]*$"
-# What an email program may show as a link.
-LINK_LIKE = re.compile(r"[<>/:@]|\.\w{2}")
+# What an email program may show as a link, in NFKC. To a browser U+3002 is a dot (UTS #46, 2.3).
+LINK_LIKE = re.compile(r"[<>/:@]|[.\u3002]\w{2}")
+# The characters with the property Default_Ignorable_Code_Point, which are shown as nothing
+# (DerivedCoreProperties.txt of Unicode 16).
+IGNORABLE = re.compile(
+    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    r"\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# Between letters they change how Persian or Indic letters join.
+JOINERS = "\u200c\u200d"
 AFTER = "Where the page begins: follow the Link header, which contains it."
+MAX_CURSOR_LENGTH = 1000
 
 
-class Email(fields.String):
+def line_pattern(longest: int) -> str:
+    """Return the pattern of a line with 1 to `longest` characters between blanks, for clients."""
+    blank, visible = rf"[^\S{LINE_BREAKING}]", rf"[^\s{LINE_BREAKING}]"
+    return rf"^{blank}*{visible}([^{LINE_BREAKING}]{{0,{longest - 2}}}{visible})?{blank}*$"
+
+
+class LimitedText(fields.String):
+    """A text of a request, whose length is checked before anything else is done with it.
+
+    Most work on a text takes longer than its length: NFKC of 31,000 combining marks takes seconds.
+    Subclasses override `parse`, which gets no text that is too long.
+    """
+
+    def __init__(self, max_length: int, metadata: dict[str, Any], **options: Any) -> None:
+        """Accept max_length characters as they were sent; metadata is for the OpenAPI document."""
+        super().__init__(metadata={"maxLength": max_length, **metadata}, **options)
+        self.max_length = max_length
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
+        text = str(super()._deserialize(value, *args, **options))
+        if len(text) > self.max_length:
+            raise ValidationError(f"Must be at most {self.max_length:,} characters long.")
+        return self.parse(text)
+
+    def parse(self, text: str) -> str:
+        """Return the text in its stored form; raises ValidationError."""
+        return text
+
+
+class Email(LimitedText):
     """An email in its stored form: trimmed, lower case, its domain in ASCII."""
 
     def __init__(self, **options: Any) -> None:
         """Take the options of a field."""
-        super().__init__(metadata={"format": "email", "examples": [EXAMPLE_EMAIL]}, **options)
+        super().__init__(320, {"format": "email", "examples": [EXAMPLE_EMAIL]}, **options)
 
-    def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
-        text = super()._deserialize(value, *args, **options).strip(" \t").lower()
+    def parse(self, text: str) -> str:
+        """Return the normalised address; strict limits its local part to 64 octets."""
+        text = text.strip(" \t").lower()
         try:
-            found = validate_email(text, allow_smtputf8=False, check_deliverability=False)
+            found = validate_email(
+                text, allow_smtputf8=False, check_deliverability=False, strict=True
+            )
         except EmailNotValidError:
             raise ValidationError("Not a valid email address.") from None
         return str(found.ascii_email)
 
 
-class Password(fields.String):
+class Password(LimitedText):
     """A password as it was typed; services decide which is strong enough."""
 
     def __init__(self, **options: Any) -> None:
         """Take the options of a field."""
         metadata = {"format": "password", "examples": ["correct horse battery"]}
-        super().__init__(metadata=metadata, **options)
+        super().__init__(1024, metadata, **options)
 
 
-class SingleLine(fields.String):
+class Token(LimitedText):
+    """A token; token_service verifies it."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of a field."""
+        super().__init__(MAX_TOKEN_LENGTH, {"examples": [EXAMPLE_TOKEN]}, **options)
+
+
+class SingleLine(LimitedText):
     """A line of text, trimmed."""
 
     def __init__(
-        self, max_length: int, example: str, description: str = "", **options: Any
+        self,
+        longest: int,
+        example: str,
+        description: str = "",
+        max_length: int | None = None,
+        **options: Any,
     ) -> None:
-        """Accept 1 to max_length characters; the rest is for the OpenAPI document."""
-        limits = {"minLength": 1, "maxLength": max_length, "pattern": LINE_PATTERN}
-        about = {"description": description} if description else {}
-        super().__init__(metadata={**limits, "examples": [example], **about}, **options)
-        self._max_length = max_length
+        """Accept 1 to `longest` characters once trimmed, and twice as many before."""
+        metadata = {"minLength": 1, "pattern": line_pattern(longest), "examples": [example]}
+        metadata |= {"description": description} if description else {}
+        super().__init__(max_length or 2 * longest, metadata, **options)
+        self.longest = longest
 
-    def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
-        text = str(super()._deserialize(value, *args, **options))
+    def parse(self, text: str) -> str:
+        """Return the line without blanks around it."""
         line = text.strip()
-        if CONTROL_CHARACTERS.search(text) or not 1 <= len(line) <= self._max_length:
-            raise ValidationError(f"Must be a line of 1 to {self._max_length} characters.")
+        if CONTROL_CHARACTERS.search(text) or not 1 <= len(line) <= self.longest:
+            raise ValidationError(f"Must be a line of 1 to {self.longest} characters.")
         return line
 
 
@@ -74,24 +128,40 @@ class Name(SingleLine):
     """
 
     def __init__(self, **options: Any) -> None:
-        """Accept 1 to 100 characters."""
-        super().__init__(100, "Ada", **options)
+        """Accept 1 to 100 characters in NFKC, which makes up to 18 characters of one."""
+        super().__init__(100, "Ada", max_length=400, **options)
 
-    def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
-        # Before the length is checked, because NFKC makes up to 18 characters of one.
-        normal = unicodedata.normalize("NFKC", value) if isinstance(value, str) else value
-        name = super()._deserialize(normal, *args, **options)
-        if LINK_LIKE.search(name) or not name.isprintable():
+    def parse(self, text: str) -> str:
+        """Return the name in NFKC."""
+        name = super().parse(unicodedata.normalize("NFKC", text))
+        plain = _without_joiners(name)
+        is_visible = plain.isprintable() and not IGNORABLE.search(plain)
+        if LINK_LIKE.search(plain) or not is_visible or not any(map(str.isalnum, plain)):
             raise ValidationError("Not a name.")
         return name
 
 
-class Role(fields.String):
+def _without_joiners(name: str) -> str:
+    """Return a name without the joiners that are between letters."""
+    neighbours = zip(" " + name, name, name[1:] + " ", strict=False)
+    return "".join(
+        character
+        for before, character, after in neighbours
+        if character not in JOINERS or not (_is_letter(before) and _is_letter(after))
+    )
+
+
+def _is_letter(character: str) -> bool:
+    """Return whether it is a letter, or a mark that belongs to one."""
+    return unicodedata.category(character)[0] in "LM"
+
+
+class Role(LimitedText):
     """What a user may do."""
 
     def __init__(self, **options: Any) -> None:
         """Accept the name of a role."""
-        super().__init__(validate=OneOf(ROLES), **options)
+        super().__init__(100, {}, validate=OneOf(ROLES), **options)
 
 
 class StringList(fields.List[str]):
@@ -117,37 +187,41 @@ class Limit(fields.Integer):
         super().__init__(load_default=50, validate=Range(1, 200), metadata=metadata)
 
 
-class IdCursor(fields.String):
+class IdCursor(LimitedText):
     """The id after which a page begins."""
 
     def __init__(self) -> None:
         """Accept 24 hex digits."""
-        super().__init__(
-            validate=Regexp(r"[0-9a-f]{24}\Z", error="Not a cursor."),
-            # Python's \Z is not part of the dialect of JSON Schema.
-            metadata={
-                "pattern": "^[0-9a-f]{24}$",
-                "description": AFTER,
-                "examples": [EXAMPLE_ID],
-            },
-        )
+        # Python's \Z is not part of the dialect of JSON Schema.
+        about = {"pattern": "^[0-9a-f]{24}$", "description": AFTER, "examples": [EXAMPLE_ID]}
+        validator = Regexp(r"[0-9a-f]{24}\Z", error="Not a cursor.")
+        super().__init__(MAX_CURSOR_LENGTH, about, validate=validator)
 
 
-class NameCursor(fields.String):
-    """The name after which a page begins, as URL-safe base64 so that clients don't build it."""
+class NameCursor(LimitedText):
+    """The name after which a page begins, as URL-safe base64 so that clients don't build it.
+
+    As base64, a name of 200 emoji is longer than a cursor may be: it is sent as it is, marked.
+    """
+
+    PLAIN = "~"
 
     def __init__(self) -> None:
         """Accept what encode returns."""
-        super().__init__(metadata={"description": AFTER, "examples": [self.encode("Heat")]})
+        about = {"description": AFTER, "examples": [self.encode("Heat")]}
+        super().__init__(MAX_CURSOR_LENGTH, about)
 
-    def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
-        text = super()._deserialize(value, *args, **options)
+    def parse(self, text: str) -> str:
+        """Return the name."""
+        if text.startswith(self.PLAIN):
+            return text[1:]
         try:
             return base64.b64decode(text, b"-_", validate=True).decode()
         except ValueError:
             raise ValidationError("Not a cursor.") from None
 
-    @staticmethod
-    def encode(name: str) -> str:
+    @classmethod
+    def encode(cls, name: str) -> str:
         """Return the cursor of a name."""
-        return base64.urlsafe_b64encode(name.encode()).decode()
+        cursor = base64.urlsafe_b64encode(name.encode()).decode()
+        return cursor if len(cursor) <= MAX_CURSOR_LENGTH else cls.PLAIN + name

@@ -4,18 +4,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from marshmallow import Schema, fields
+from marshmallow import ValidationError, fields
 from orjson import Fragment
 
 from database.models import Stored
-from schemas.base import EXAMPLE_ID, ResponseSchema, Text
-from schemas.fields import Limit, NameCursor, SingleLine, StringList
+from schemas.base import EXAMPLE_ID, RequestSchema, ResponseSchema, Text
+from schemas.fields import Limit, LimitedText, NameCursor, SingleLine, StringList
 
 # 200 movies of the largest size would be 13 MB.
 PAGE_BYTES = 2**20
 
 
-class MovieCreateSchema(Schema):
+class MovieCreateSchema(RequestSchema):
     """A new movie."""
 
     name = SingleLine(200, "Heat", required=True)
@@ -23,15 +23,7 @@ class MovieCreateSchema(Schema):
     genres = StringList("Crime", required=True)
 
 
-class MovieUpdateSchema(Schema):
-    """What may change of a movie."""
-
-    name = SingleLine(200, "Heat")
-    casts = StringList("Al Pacino")
-    genres = StringList("Crime")
-
-
-class MoviePageSchema(Schema):
+class MoviePageSchema(RequestSchema):
     """A part of the list of movies."""
 
     limit = Limit()
@@ -43,24 +35,47 @@ class MoviePageSchema(Schema):
 class ObjectId(fields.Field[Any]):
     """An id in MongoDB's extended JSON."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         """Describe it in the OpenAPI document."""
         oid = {"type": "string", "examples": [EXAMPLE_ID]}
         metadata = {"type": "object", "properties": {"$oid": oid}, "required": ["$oid"]}
-        super().__init__(required=True, metadata=metadata)
+        examples = {"examples": [{"$oid": EXAMPLE_ID}]}
+        super().__init__(metadata={**metadata, **examples}, **options)
 
     def _serialize(self, value: Any, *args: Any, **options: Any) -> dict[str, str]:
         return {"$oid": str(value)}
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
+        text = value.get("$oid") if isinstance(value, dict) and len(value) == 1 else value
+        if not isinstance(text, str):
+            raise ValidationError("Not an id.")
+        return text
+
+
+class MovieUpdateSchema(RequestSchema):
+    """What may change of a movie. A client may send back what can't change, as it is stored."""
+
+    _id = ObjectId()
+    id = LimitedText(100, {"examples": [EXAMPLE_ID]})
+    name = SingleLine(200, "Heat")
+    casts = StringList("Al Pacino")
+    genres = StringList("Crime")
+    added_by = ObjectId()
 
 
 class MovieSchema(ResponseSchema):
     """A movie in the bag, as it is stored."""
 
-    _id = ObjectId()
+    _id = ObjectId(required=True)
+    id = fields.Function(
+        lambda movie: str(movie["_id"]),
+        required=True,
+        metadata={"type": "string", "examples": [EXAMPLE_ID]},
+    )
     name = Text(example="Heat")
     casts = fields.List(Text(example="Al Pacino"), required=True)
     genres = fields.List(Text(example="Crime"), required=True)
-    added_by = ObjectId()
+    added_by = ObjectId(required=True)
 
 
 def dump_page(movies: Iterable[Stored], limit: int) -> tuple[list[Fragment], str | None]:
@@ -84,6 +99,7 @@ def dump_movie(movie: Stored) -> dict[str, Any]:
     """Return what MovieSchema().dump returns: 20 movies in 15 µs instead of 498."""
     return {
         "_id": {"$oid": str(movie["_id"])},
+        "id": str(movie["_id"]),
         "name": movie["name"],
         "casts": movie["casts"],
         "genres": movie["genres"],

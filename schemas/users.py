@@ -1,18 +1,18 @@
 """Requests and responses of users."""
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 from marshmallow.validate import OneOf
 
 from database.models import ROLES
 from schemas.auth import SignupSchema
-from schemas.base import EXAMPLE_EMAIL, IdSchema, Text, Timestamp
+from schemas.base import EXAMPLE_EMAIL, IdSchema, RequestSchema, Text, Timestamp
 from schemas.fields import IdCursor, Limit, Name, Password, Role
 
 
-class NameSchema(Schema):
-    """A person's name."""
+class NameSchema(RequestSchema):
+    """A person's name; null removes it."""
 
-    name = Name(required=True)
+    name = Name(required=True, allow_none=True)
 
 
 class UserCreateSchema(SignupSchema):
@@ -21,20 +21,20 @@ class UserCreateSchema(SignupSchema):
     role = Role()
 
 
-class UserUpdateSchema(Schema):
-    """What may change of a user."""
+class UserUpdateSchema(RequestSchema):
+    """What may change of a user; null removes the name."""
 
-    name = Name()
+    name = Name(allow_none=True)
     role = Role()
 
 
-class DeleteUserSchema(Schema):
+class DeleteUserSchema(RequestSchema):
     """The current password, required of users who delete themselves."""
 
     current_password = Password()
 
 
-class UserPageSchema(Schema):
+class UserPageSchema(RequestSchema):
     """A part of the list of users."""
 
     limit = Limit()

@@ -11,13 +11,13 @@ from services.session_service import Tokens
 
 
 def sign_up(email: str, password: str, name: str | None = None, role: str = USER) -> User:
-    """Create a user; if several signups use one email at once, the unique index lets one succeed.
+    """Create a user from fields that were validated.
+
+    If several signups use one email at once, the unique index lets one succeed.
 
     Raises:
-        SchemaValidationError: the password is weak.
         EmailAlreadyExistsError
     """
-    password_service.validate_password(password, email, name)
     ensure_indexes(User)  # once per process; at its start the database may have been away
     hashed = password_service.hash_password(password)
     user = User(email=email, password=hashed, name=name, role=role)

@@ -81,6 +81,10 @@ def verify_current_password(user: User, password: str | None) -> None:
     if password is None:
         raise _invalid_current_password(errors.MISSING_FIELD)
     rate_limit_service.hit("PASSWORD_PER_USER", str(user.id))
+    _verify_counted_password(user, password)
+
+
+def _verify_counted_password(user: User, password: str) -> None:
     if not verify_password(user, password):
         event_service.record(Event.PASSWORD_REFUSED, user_id=user.id)
         raise _invalid_current_password("Wrong password.")
@@ -90,27 +94,25 @@ def _invalid_current_password(reason: str) -> errors.SchemaValidationError:
     return errors.SchemaValidationError({"current_password": [reason]})
 
 
-def validate_password(password: str, email: str, name: str | None) -> None:
-    """Check that a new password is long enough and hard to guess.
+def weaknesses(password: str, owner: User) -> list[str]:
+    """Return why a new password is not accepted: it is too short, too long or easy to guess.
 
-    There are no composition rules (NIST SP 800-63B §3.1.1.2). The words of email and name count as
-    guessable.
+    There are no composition rules (NIST SP 800-63B §3.1.1.2). The words of the owner's email and
+    name count as guessable.
 
     Raises:
-        SchemaValidationError: with the reasons.
         ServiceUnavailableError: the hashing pool is full.
     """
     password = normalize(password)  # as hash_password does
     min_length = current_app.config["PASSWORD_MIN_LENGTH"]
     if not min_length <= len(password) <= MAX_LENGTH:
-        reason = f"Must be between {min_length} and {MAX_LENGTH} characters long."
-        raise errors.SchemaValidationError({"password": [reason]})
-    personal = [text for text in (email, name) if text]
+        return [f"Must be between {min_length} and {MAX_LENGTH} characters long."]
+    personal = [text for text in (owner.email, owner.name) if text]
     with _pool_errors():
         # In the same pool, because it takes as much processor time as a hash.
         strength = password_hashing.run(estimate_strength, password, personal)
-    if strength.score < current_app.config["PASSWORD_MIN_SCORE"]:
-        raise errors.SchemaValidationError({"password": strength.reasons})
+    is_weak = strength.score < current_app.config["PASSWORD_MIN_SCORE"]
+    return strength.reasons if is_weak else []
 
 
 def request_reset(email: str) -> None:
@@ -136,21 +138,17 @@ def user_from_reset_token(token: str) -> User:
         raise errors.ExpiredTokenError(message) from None
 
 
-def reset_password(token: str, password: str) -> User:
-    """Set the password of the user of a reset token, and revoke every session.
+def reset_password(user: User, password: str) -> None:
+    """Set the password of a user as user_from_reset_token read it, and revoke every session.
 
     If several resets happen at once, only one succeeds. Every other link that was mailed is void.
 
     Raises:
-        SchemaValidationError: the password is weak; the token stays valid.
-        ExpiredTokenError, UsedTokenError, BadTokenError
+        UsedTokenError
     """
-    user = user_from_reset_token(token)
-    validate_password(password, user.email, user.name)
     if not _set_password(user, password, only_if={}, keep_sessions={}):
         raise errors.UsedTokenError
     event_service.record(Event.PASSWORD_RESET, user_id=user.id)
-    return user
 
 
 def change_password(
@@ -160,12 +158,13 @@ def change_password(
 
     The pair before is revoked at once: who has stolen it must not have the next one too.
 
+    The request was counted before the strength of the password was estimated.
+
     Raises:
-        SchemaValidationError: the current password is wrong or the new one weak.
+        SchemaValidationError: the current password is wrong.
         SessionEndedError, SupersededTokenError: the session was revoked or refreshed meanwhile.
     """
-    verify_current_password(user, current_password)
-    validate_password(password, user.email, user.name)
+    _verify_counted_password(user, current_password)
     session_id = claims["sid"]
     _, session = session_service.find(claims)
     next_session = session_grace.replace_without_grace(session)

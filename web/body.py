@@ -1,6 +1,8 @@
 """Reading the body of a request."""
 
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from flask import request
@@ -13,6 +15,11 @@ from werkzeug.exceptions import (
 
 from config import MAX_BODY_BYTES
 from web.json_response import JSON
+
+FORM = "application/x-www-form-urlencoded"
+# Room for the longest parameters, percent-encoded: 400 and 200 characters of 12, a cursor.
+MAX_QUERY_BYTES = 16 * 1024
+MAX_FORM_FIELDS = 100
 
 NOT_JSON = "The body is not valid JSON in UTF-8"
 WRONG_CONTENT_TYPE = "The body must be JSON, with Content-Type: application/json"
@@ -48,7 +55,7 @@ def read_json() -> dict[str, Any]:
     body = read_body()
     if not body:
         return {}
-    if request.mimetype != JSON:
+    if _media_type() != JSON:
         raise UnsupportedMediaType(WRONG_CONTENT_TYPE)
     try:
         data = orjson.loads(body)  # unlike json, it refuses NaN and half a surrogate pair
@@ -57,3 +64,31 @@ def read_json() -> dict[str, Any]:
     if not isinstance(data, dict):
         raise BadRequest("The body must be a JSON object")
     return data
+
+
+def read_form() -> dict[str, str]:
+    """Return the fields of a form; an empty body is an empty one.
+
+    Raises:
+        UnsupportedMediaType, BadRequest, RequestEntityTooLarge
+    """
+    body = read_body()
+    if body and _media_type() != FORM:
+        raise UnsupportedMediaType(f"The body must be a form, with Content-Type: {FORM}")
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+    except ValueError:
+        raise BadRequest("The body is not a valid form in UTF-8") from None
+    return dict(fields)
+
+
+def read_query() -> Mapping[str, str]:
+    """Return the query parameters; raises BadRequest if there is too much to parse."""
+    if len(request.query_string) > MAX_QUERY_BYTES:
+        raise BadRequest("The query is too long")
+    return request.args
+
+
+def _media_type() -> str:
+    """Return the Content-Type without its parameters, which Werkzeug would parse."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()

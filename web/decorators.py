@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from flask import g, request
+from flask import Response, g, request
 from marshmallow import Schema
 
 from database.models import User
-from schemas.base import load
+from schemas.base import RequestSchema, load_all
 from services import errors, session_service, token_service
 from services.token_service import ACCESS, REFRESH, Claims
-from web.body import read_body, read_json
+from web.body import read_body, read_json, read_query
+from web.json_response import json_response
 from web.jwt import bearer_token
+from web.urls import public_url
 
 View = Callable[..., Any]
 Decorator = Callable[[View], View]
@@ -26,7 +28,7 @@ TOKEN_ERRORS = (errors.MissingTokenError, errors.BadTokenError, errors.ExpiredTo
 SESSION_ERRORS = (*TOKEN_ERRORS, errors.SupersededTokenError, errors.SessionEndedError)
 
 
-class NoFields(Schema):
+class NoFields(RequestSchema):
     """No field at all: what a view without input accepts."""
 
 
@@ -39,6 +41,7 @@ class Operation:
     query: type[Schema] | None = None
     response: type[Schema] | None = None
     many: bool = False
+    location: str = ""
     errors: tuple[type[Exception], ...] = ()
     scopes: tuple[str, ...] = ()
 
@@ -75,7 +78,8 @@ def _input(body_class: type[Schema], query_class: type[Schema]) -> Decorator:
     def decorate(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **arguments: Any) -> Any:
-            fields = load(body_schema, read_json()) | load(query_schema, request.args)
+            parts = (body_schema, read_json()), (query_schema, read_query())
+            fields = load_all(parts, arguments.get("user"))
             return view(*args, **arguments, **fields)
 
         return note(wrapper, body=body_class, query=query_class)
@@ -90,37 +94,51 @@ def response(
     dump: Callable[[Any], Any] | None = None,
     headers: Mapping[str, str] | None = None,
     name: str = "",
+    location: str = "",
 ) -> Decorator:
     """Serialise what a view returns by a schema, one object or a list, and note its errors.
 
     A view may return its result with headers of its own, as a tuple. `dump` is a function that
     returns the same as `schema.dump`, faster. `name` is the view's in generated clients, whose
-    users depend on it.
+    users depend on it. `location` is the path of what was created.
     """
     dump = dump or schema(many=many).dump
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def wrapper(*args: Any, **fields: Any) -> tuple[Any, int, dict[str, str]]:
+        def wrapper(*args: Any, **fields: Any) -> Response:
             result = view(*args, **fields)
-            data, own = result if isinstance(result, tuple) else (result, {})
-            return dump(data), 200, {**(headers or {}), **own}
+            result, own = result if isinstance(result, tuple) else (result, {})
+            data = dump(result)
+            created = {"Location": public_url(location.format(**data))} if location else {}
+            return json_response(data, 200, {**(headers or {}), **own, **created})
 
-        return note(wrapper, name=name, response=schema, many=many, errors=error_classes)
+        return note(
+            wrapper,
+            name=name,
+            response=schema,
+            many=many,
+            location=location,
+            errors=error_classes,
+        )
 
     return decorate
 
 
-def token_in_body_or_header(field: str, scope: str) -> Decorator:
-    """Pass a mailed token to the view: a field of the body, or a bearer token for app clients."""
+def token_in_body_or_header(field: str, scope: str, get_user: Callable[[str], User]) -> Decorator:
+    """Pass the user of a mailed token to the view: a field of the body, or a bearer token for apps.
+
+    It belongs above `body`: an invalid token is refused first, a missing one with the fields.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **arguments: Any) -> Any:
-            if not arguments.get(field):
-                if "Authorization" not in request.headers:
-                    raise errors.SchemaValidationError({field: [errors.MISSING_FIELD]})
-                arguments[field] = bearer_token()
+            token = read_json().get(field)
+            if not token and "Authorization" in request.headers:
+                token = bearer_token()
+            if token and isinstance(token, str):
+                arguments["user"] = get_user(token)
             return view(*args, **arguments)
 
         return note(wrapper, scopes=(scope,), errors=TOKEN_ERRORS)

@@ -1,4 +1,4 @@
-"""Rate limits as decorators of views: per client IP and per email."""
+"""Rate limits as decorators of views: per client IP, per email and per user."""
 
 from functools import wraps
 from ipaddress import IPv4Address, ip_address, ip_network
@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import request
 
+from database.models import User
 from services import rate_limit_service
 from services.errors import TooManyRequestsError
 from web.decorators import Decorator, View, note
@@ -38,6 +39,23 @@ def limit_by_email(action: str) -> Decorator:
         def wrapper(*args: Any, email: str, **fields: Any) -> Any:
             rate_limit_service.hit(f"{action}_PER_EMAIL", email)
             return view(*args, email=email, **fields)
+
+        return note(wrapper, errors=(TooManyRequestsError,))
+
+    return decorate
+
+
+def limit_by_user(action: str) -> Decorator:
+    """Count a request for the user of its token, before its fields are validated.
+
+    It belongs between `requires_user` and `body`.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, user: User, **arguments: Any) -> Any:
+            rate_limit_service.hit(f"{action}_PER_USER", str(user.id))
+            return view(*args, user=user, **arguments)
 
         return note(wrapper, errors=(TooManyRequestsError,))
 

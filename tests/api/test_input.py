@@ -2,11 +2,17 @@
 
 import json
 import re
+import unicodedata
+
+import pytest
+from markupsafe import escape
 
 from database.models import Job, Movie, User
+from resources.routes import API_ROUTES
 from tests.support.assertions import assert_error, case
 from tests.support.client import ADA, EVE, NEW_PASSWORD
 from tests.support.endpoints import ENDPOINTS, path_for_admin
+from tests.support.tokens import reset_token
 
 JSON = {"Content-Type": "application/json"}
 WITH_BODY = [path for _, path, body, token in ENDPOINTS if body and not token]
@@ -15,6 +21,7 @@ EFFECTIVE_FIELDS = {
     ("POST", "/api/auth/signup"): {"email": EVE["email"]},
     ("PUT", "/api/auth/password"): {"password": NEW_PASSWORD},
     ("PUT", "/api/movies/<movie_id>"): {"name": "M"},
+    ("PATCH", "/api/movies/<movie_id>"): {"name": "M"},
     ("POST", "/api/users"): {"email": EVE["email"]},
     ("PATCH", "/api/users/<user_id>"): {"name": "Ada"},
     ("DELETE", "/api/users/<user_id>"): {"current_password": ADA["password"]},
@@ -57,9 +64,12 @@ NOT_EMAILS = [
 SLOWEST_PASSWORD = ('"4@8({[<6936!1|17$5+7%2"*4' * 5)[:128]
 
 
-def effective_request(method, path, body):
+def effective_request(app, method, path, body):
     """Return path and body of a request of the only user that would change something."""
-    filled, owner_id = path_for_admin(path), str(User.objects.get().id)
+    filled, user = path_for_admin(path), User.objects.get()
+    owner_id = str(user.id)
+    if path == "/api/auth/reset":
+        body = body | {"reset_token": reset_token(app, user)}
     heat = {"name": "Heat", "name_casefold": "heat", "casts": ["Al"], "genres": ["Crime"]}
     movie = Movie.objects.first() or Movie(**heat, added_by=owner_id).save()
     filled = filled.replace("<movie_id>", str(movie.id))
@@ -83,7 +93,7 @@ class TestUnknownField:
     def test_unknown_field_is_named_and_nothing_is_done(self, api, ada):
         for method, path, body, token_name in ENDPOINTS:
             with case(method=method, path=path):
-                path, body = effective_request(method, path, body)
+                path, body = effective_request(api.app, method, path, body)
                 body, token, before = body | {"is_admin": True}, ada.get(token_name), stored()
                 response = api.request(method, path, json=body, token=token)
                 errors = assert_error(response, 400, "SchemaValidationError")
@@ -93,7 +103,7 @@ class TestUnknownField:
     def test_unknown_parameter_is_named_and_nothing_is_done(self, api, ada):
         for method, path, body, token_name in ENDPOINTS:
             with case(method=method, path=path):
-                path, body = effective_request(method, path, body)
+                path, body = effective_request(api.app, method, path, body)
                 token, before = ada.get(token_name), stored()
                 response = api.request(method, f"{path}?page=5", json=body or None, token=token)
                 errors = assert_error(response, 400, "SchemaValidationError")
@@ -112,7 +122,7 @@ class TestMissingField:
         "/api/auth/signup": {"email", "password"},
         "/api/auth/login": {"email", "password"},
         "/api/auth/forgot": {"email"},
-        "/api/auth/reset": {"password"},
+        "/api/auth/reset": {"reset_token", "password"},
     }
 
     def test_every_endpoint_with_a_body_is_tested(self):
@@ -197,6 +207,7 @@ class TestEmail:
 
 class TestNewPassword:
     weak_passwords = {
+        "no character": ("", {}),
         "7 characters": ("gk2#vT9", {}),
         "129 characters": ("x7!Kq" * 25 + "abcd", {}),
         "common": ("password1", {}),
@@ -235,19 +246,243 @@ class TestNewPassword:
 
 
 class TestName:
+    no_names = (
+        *("", " \n ", "x" * 101, "Ada\nBcc: eve", "Ada\r\nLovelace", "Ada\u2028L"),
+        *("A http://evil.ex", "Visit evil.com", "www.evil.ex", "https：／／evil"),
+        *("evil。com", "evil．com", "evil｡com", "evil․com", "a℀b", "evil.c\u200dom"),
+        *("-", "...", "!?", "❤", "\u2800", "\u0301", "_"),
+        *("evil\u202emoc", "\ue000", "Ada\u0007"),
+    )
+    # One or more of each range of Default_Ignorable_Code_Point.
+    ignorable = (
+        "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u180e\u180f\u200b\u200e\u202a\u2060"
+        "\u2064\u2065\u206f\u3164\ufe00\ufe0f\ufeff\uffa0\ufff0\ufff8\U0001bca0\U0001d173\U000e0000"
+        "\U000e0041\U000e0100\U000e0fff"
+    )
+    joiners = "\u200c\u200d"
+
+    def assert_refused(self, api, name):
+        with case(name=ascii(name)):
+            errors = assert_error(api.sign_up(name=name), 400, "SchemaValidationError")
+            assert errors.keys() == {"name"}
+
     def test_text_that_is_no_name_is_refused(self, api):
-        for name in (
-            *("", " \n ", "x" * 101, "Ada\nBcc: eve", "Ada\r\nLovelace", "Ada\u2028L", "\u200b"),
-            *("A http://evil.ex", "Visit evil.com", "www.evil.ex", "https：／／evil"),
-            "evil\u202emoc",
-        ):
-            with case(name=name):
-                errors = assert_error(api.sign_up(name=name), 400, "SchemaValidationError")
-                assert errors.keys() == {"name"}
+        for name in self.no_names:
+            self.assert_refused(api, name)
         assert User.objects.count() == 0
 
+    def test_invisible_characters_are_refused(self, api):
+        for character in self.ignorable:
+            for name in (character, character * 3, f"A{character}da", f"Ada{character}"):
+                self.assert_refused(api, name)
+
+    def test_joiners_are_refused_except_between_letters(self, api):
+        for joiner in self.joiners:
+            for name in ("{}", "{}Ada", "Ada{}", "Ada {}L", "A{}{}da", "1{}2", "A.{}da", "A{}-"):
+                self.assert_refused(api, name.replace("{}", joiner))
+
     def test_names_of_persons_are_accepted(self, api):
-        names = ["J.R.R. Tolkien", "Zoë O'Neil-Smith", "李小龍", "Dr. No", "x" * 100]
+        names = ["J.R.R. Tolkien", "Zoë O'Neil-Smith", "李小龍", "Dr. No", "x" * 100, "李。", "7"]
+        names += ["علی\u200cرضا", "र\u094d\u200dय", "ක\u0dca\u200dෂ", "র\u200d\u09cdয", "ﬁona"]
         for number, name in enumerate(names):
             response = api.sign_up(email=f"user{number}@example.com", name=name)
-            assert response.status_code == 200, name
+            assert response.status_code == 200, ascii(name)
+            assert User.objects.get(email=f"user{number}@example.com").name == normal(name)
+
+
+def normal(text):
+    return unicodedata.normalize("NFKC", text)
+
+
+class TestLength:
+    """The length that was sent counts, whatever is left of it in the stored form."""
+
+    @pytest.fixture
+    def fields(self):
+        """Return each text field of each endpoint with its limit: a list has that of a line."""
+        found = []
+        for method, path, body, token in ENDPOINTS:
+            declared = getattr(API_ROUTES[path], method.lower()).operation.body().fields
+            for name, field in declared.items():
+                line = getattr(field, "inner", field)
+                if name not in ("_id", "added_by", "reset_token"):
+                    limit = line.metadata["maxLength"]
+                    found.append((method, path, body, token, name, limit, line is not field))
+        return found
+
+    def test_text_over_its_limit_is_refused_by_name(self, api, ada, fields):
+        for method, path, body, token, name, limit, is_list in fields:
+            with case(method=method, path=path, field=name):
+                url, body = effective_request(api.app, method, path, body)
+                before = stored()
+                text = "a" + " " * limit
+                request = {"json": body | {name: [text] if is_list else text}}
+                response = api.request(method, url, **request, token=ada.get(token))
+                errors = assert_error(response, 400, "SchemaValidationError")
+                assert errors == {name: [f"Must be at most {limit:,} characters long."]}
+                assert stored() == before
+
+    def test_limits_are_those_of_the_contract(self, fields):
+        limits = {(name, limit) for *_, name, limit, _ in fields}
+        movies = {("name", 400), ("casts", 200), ("genres", 200), ("id", 100)}
+        passwords = ("password", "password_confirmation", "current_password")
+        others = {("email", 320), ("role", 100), *((name, 1024) for name in passwords)}
+        assert limits == movies | others
+
+    def test_longest_texts_are_accepted(self, api, ada):
+        blank = " " * 300
+        email = f"{blank}eve@example.com"
+        assert api.sign_up(email=email.rjust(320), name="Eve".ljust(400)).status_code == 200
+        heat = {"name": "Heat".ljust(400), "casts": ["Al".ljust(200)], "genres": ["C".ljust(200)]}
+        assert api.post("/api/movies", json=heat, token=ada["token"]).status_code == 200
+        found = api.get("/api/movies", params={"q": "heat".ljust(400), "genre": "C".ljust(200)})
+        assert [movie["name"] for movie in found.json()] == ["Heat"]
+        assert api.log_in(password="x" * 1024).status_code == 401
+
+    def test_query_parameter_over_its_limit_is_refused(self, api, ada):
+        path_for_admin("")
+        for path, name, limit in (
+            ("/api/movies", "q", 400),
+            ("/api/movies", "genre", 200),
+            ("/api/movies", "after", 1000),
+            ("/api/users", "after", 1000),
+        ):
+            params = {name: "a".ljust(limit + 1)}
+            response = api.get(path, params=params, token=ada["token"])
+            errors = assert_error(response, 400, "SchemaValidationError")
+            assert errors == {name: [f"Must be at most {limit:,} characters long."]}
+
+    def test_query_over_16_kib_is_a_bad_request(self, api, ada):
+        assert_error(api.get(f"/api/movies?q={'%20' * 5600}"), 400, "BadRequestError")
+
+    def test_email_is_limited_in_both_parts(self, api):
+        domain = ".".join(["d" * 63] * 3)  # 191 characters, 254 with 62 and the @
+        for local, status in ((64, 200), (65, 400)):
+            assert api.sign_up(email="l" * local + "@example.com").status_code == status
+        for local, status in ((62, 200), (63, 400)):
+            assert api.sign_up(email="l" * local + "@" + domain).status_code == status
+        for send in (api.log_in, api.forgot):
+            assert send(email="l" * 65 + "@example.com").status_code == 400
+
+
+class TestAllErrorsAtOnce:
+    wrong = {
+        "email": ("ada", "Not a valid email address."),
+        "password": ("password1", "This is a very common password."),
+        "password_confirmation": ("another", "Passwords don't match."),
+        "name": ("evil.ex", "Not a name."),
+        "nickname": ("Ada", "Unknown field."),
+    }
+    body = {name: value for name, (value, _) in wrong.items()}
+    expected = {name: sentence for name, (_, sentence) in wrong.items()}
+
+    def assert_all_named(self, response, **expected):
+        errors = assert_error(response, 400, "SchemaValidationError")
+        assert {name: sentences[0] for name, sentences in errors.items()} == expected
+
+    def new_password(self):
+        names = ("password", "password_confirmation", "nickname")
+        body = {name: self.body[name] for name in names}
+        return body, {name: self.expected[name] for name in names}
+
+    def test_signup_names_all(self, api):
+        response = api.post("/api/auth/signup?page=5", json=self.body)
+        self.assert_all_named(response, **self.expected, page="Unknown field.")
+
+    def test_creation_by_an_admin_names_all(self, api, ada):
+        path = path_for_admin("/api/users")
+        response = api.post(path, json=self.body | {"role": "root"}, token=ada["token"])
+        self.assert_all_named(response, **self.expected, role="Must be one of: user, admin.")
+
+    def test_change_of_password_names_all_but_the_current(self, api, ada):
+        body, expected = self.new_password()
+        body |= {"current_password": "wrong"}
+        response = api.put("/api/auth/password", json=body, token=ada["token"])
+        self.assert_all_named(response, **expected)
+        del body["current_password"]
+        response = api.put("/api/auth/password", json=body, token=ada["token"])
+        missing = "Missing data for required field."
+        self.assert_all_named(response, **expected, current_password=missing)
+
+    def test_reset_names_all(self, api, ada):
+        body, expected = self.new_password()
+        token = reset_token(api.app, User.objects.get())
+        response = api.post("/api/auth/reset", json=body | {"reset_token": token})
+        self.assert_all_named(response, **expected)
+        self.assert_all_named(api.post("/api/auth/reset", json=body, token=token), **expected)
+
+    def test_reset_without_a_token_estimates_no_password(self, api):
+        body, expected = self.new_password()
+        del expected["password"]
+        missing = "Missing data for required field."
+        response = api.post("/api/auth/reset", json=body)
+        self.assert_all_named(response, **expected, reset_token=missing)
+
+    def test_page_names_all(self, api, ada):
+        body, expected = self.new_password()
+        page = f"/reset/{reset_token(api.app, User.objects.get())}"
+        response = api.post(page, data=body)
+        assert response.status_code == 400
+        assert all(escape(sentence) in response.text for sentence in expected.values())
+
+    def test_change_of_user_names_all(self, api, ada):
+        body = {"name": "evil.ex", "role": "root", "nickname": "Ada"}
+        path = path_for_admin("/api/users/<user_id>")
+        response = api.patch(path, json=body, token=ada["token"])
+        expected = {name: self.expected[name] for name in ("name", "nickname")}
+        self.assert_all_named(response, **expected, role="Must be one of: user, admin.")
+
+    def test_missing_password_has_no_confirmation_to_match(self, api):
+        body = {"email": "ada@example.com", "password_confirmation": "x"}
+        response = api.post("/api/auth/signup", json=body)
+        self.assert_all_named(response, password="Missing data for required field.")
+
+    def test_word_of_a_wrong_email_is_no_part_of_the_estimate(self, api):
+        response = api.sign_up(email="tzvrqelkm@", password="tzvrqelkm")
+        self.assert_all_named(response, email=self.expected["email"])
+
+    def test_unknown_fields_are_named_up_to_100(self, api):
+        body = {f"field{number}": 1 for number in range(300)}
+        errors = assert_error(api.sign_up(**body), 400, "SchemaValidationError")
+        assert len(errors) == 100
+
+
+class TestOrderOfRefusals:
+    """A token comes before the fields, the fields before the current password and the address."""
+
+    weak = {"password": "password1"}
+
+    def test_token_comes_before_the_fields(self, api, ada):
+        for method, path, token in (
+            ("POST", "/api/auth/reset", "nonsense"),
+            ("PUT", "/api/auth/password", "nonsense"),
+            ("POST", "/api/users", "nonsense"),
+        ):
+            response = api.request(method, path, json={"password": "password1"}, token=token)
+            assert_error(response, 401, "BadTokenError")
+        body = self.weak | {"reset_token": "nonsense"}
+        assert_error(api.post("/api/auth/reset", json=body), 401, "BadTokenError")
+        assert api.post("/reset/nonsense", data=self.weak).status_code == 401
+
+    def test_used_token_comes_before_the_fields(self, api, ada):
+        token = reset_token(api.app, User.objects.get())
+        api.reset(token)
+        assert_error(api.reset(token, "password1"), 401, "UsedTokenError")
+        assert api.post(f"/reset/{token}", data=self.weak).status_code == 401
+
+    def test_role_comes_before_the_fields(self, api, ada):
+        response = api.post("/api/users", json=self.weak, token=ada["token"])
+        assert_error(response, 403, "ForbiddenError")
+
+    def test_fields_come_before_the_current_password(self, api, ada):
+        body = self.weak | {"current_password": "wrong"}
+        response = api.put("/api/auth/password", json=body, token=ada["token"])
+        assert assert_error(response, 400, "SchemaValidationError").keys() == {"password"}
+        body = {"password": NEW_PASSWORD, "current_password": "wrong"}
+        response = api.put("/api/auth/password", json=body, token=ada["token"])
+        assert assert_error(response, 400, "SchemaValidationError").keys() == {"current_password"}
+
+    def test_fields_come_before_the_taken_email(self, api, ada):
+        errors = assert_error(api.sign_up(**self.weak), 400, "SchemaValidationError")
+        assert errors.keys() == {"password"}
+        assert_error(api.sign_up(), 400, "EmailAlreadyExistsError")

@@ -86,7 +86,7 @@ class TestPassword:
         api.sign_up(password=password)
         assert api.log_in(password=password[:72]).status_code == 401
         assert api.log_in(password=password + "x").status_code == 401
-        assert api.log_in(password=password * 100).status_code == 401
+        assert api.log_in(password=password * 8).status_code == 401
 
     def test_character_is_one_however_it_is_typed(self, api):
         api.sign_up(password="caf\u00e9 au lait noir")

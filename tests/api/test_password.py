@@ -118,11 +118,12 @@ class TestChangePassword:
         [
             ({"current": "wrong"}, "current_password"),
             ({"new": "password1"}, "password"),
+            ({"new": ""}, "password"),
             ({"new": ADA["email"]}, "password"),
             ({"password_confirmation": "another"}, "password_confirmation"),
             ({"role": "admin"}, "role"),
         ],
-        ids=["wrong current", "weak", "email", "differs", "unknown field"],
+        ids=["wrong current", "weak", "empty", "email", "differs", "unknown field"],
     )
     def test_refused_change_changes_nothing(self, api, ada, fields, field):
         response = change_password(api, ada, **fields)

@@ -234,6 +234,14 @@ class TestLimitPerUser:
             assert_error(response, 429, "TooManyRequestsError")
         assert api.verify(one).status_code == 200
 
+    def test_weak_new_password_counts(self, two_sessions):
+        # Its strength takes as much processor time as a hash.
+        api, token, _ = two_sessions
+        for _ in range(3):
+            weak = change_password(api, token, **RIGHT, password="password1")
+            assert weak.status_code == 400
+        assert_error(change_password(api, token, **RIGHT), 429, "TooManyRequestsError")
+
     def test_missing_password_does_not_count(self, two_sessions):
         api, token, _ = two_sessions
         for _ in range(4):

@@ -11,6 +11,7 @@ from marshmallow import Schema, fields
 
 from database.models import ROLES
 from schemas.fields import Email, NameCursor, Role, StringList
+from schemas.movies import ObjectId
 from tests.support.validity import is_single_line
 
 # For examples that cost milliseconds each, for instance at the database.
@@ -35,6 +36,7 @@ ALMOST_VALID: dict[type, SearchStrategy[Any]] = {
     Email: EMAILS,
     Role: st.sampled_from(ROLES),
     StringList: st.lists(TEXT) | st.integers(0, 101).map(["x"].__mul__),
+    ObjectId: TEXT | st.fixed_dictionaries({"$oid": TEXT}),
     NameCursor: st.binary().map(base64.urlsafe_b64encode).map(bytes.decode),
     fields.Integer: st.integers(-1, 202).map(str),
     fields.String: TEXT | st.from_regex(r"[0-9a-f]{24}", fullmatch=True),
@@ -52,7 +54,8 @@ PIECES = [
 
 def values_for(field: fields.Field[Any]) -> SearchStrategy[Any]:
     """Return values that a field accepts, or almost."""
-    return next(values for kind, values in ALMOST_VALID.items() if isinstance(field, kind))
+    values = next(values for kind, values in ALMOST_VALID.items() if isinstance(field, kind))
+    return st.none() | values if field.allow_none else values
 
 
 def requests_for(schema: type[Schema]) -> SearchStrategy[Any]:

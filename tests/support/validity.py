@@ -1,23 +1,36 @@
 """What a valid value is, said a second time, in the plainest way."""
 
+import re
 import unicodedata
 from typing import Any
 
 from marshmallow import fields
 
 from database.models import ROLES
-from schemas.fields import CONTROL_CHARACTERS, LINK_LIKE, Email, Name, Role, SingleLine, StringList
+from schemas.fields import (
+    CONTROL_CHARACTERS,
+    IGNORABLE,
+    Email,
+    Name,
+    Role,
+    SingleLine,
+    StringList,
+)
+
+# U+200C and U+200D are invisible too, but change the letters around them.
+JOINER = re.compile("[\u200c\u200d]")
 
 
 def is_valid(field: fields.Field[Any], value: Any) -> bool:
     """Return whether a loaded value of a field is one that may be stored."""
+    if value is None:
+        return bool(field.allow_none)
     if isinstance(field, Email):
-        ascii_line = value.isascii() and value.isprintable() and " " not in value
-        return ascii_line and value == value.lower() and len(value) <= 254 and "@" in value
+        return is_email(value)
     if isinstance(field, Name):
         return is_name(value)
     if isinstance(field, SingleLine):
-        return is_single_line(value, field.metadata["maxLength"])
+        return is_single_line(value, field.longest)
     if isinstance(field, StringList):
         return 1 <= len(value) <= 100 and all(is_single_line(line, 100) for line in value)
     if isinstance(field, fields.Integer):
@@ -25,10 +38,26 @@ def is_valid(field: fields.Field[Any], value: Any) -> bool:
     return isinstance(value, str) and (not isinstance(field, Role) or value in ROLES)
 
 
+def is_email(text: str) -> bool:
+    is_ascii_line = text.isascii() and text.isprintable() and " " not in text
+    local_part, at, _ = text.rpartition("@")
+    is_short = len(text) <= 254 and 1 <= len(local_part) <= 64
+    return is_ascii_line and is_short and text == text.lower() and bool(at)
+
+
 def is_name(text: str) -> bool:
     is_normal = unicodedata.normalize("NFKC", text) == text
-    is_harmless = text.isprintable() and not LINK_LIKE.search(text)
+    visible = JOINER.sub("", text)
+    is_visible = visible.isprintable() and any(character.isalnum() for character in visible)
+    is_link = re.search(r"[<>/:@]|[.\u3002]\w\w", visible)
+    joins_letters = all(_joins_letters(text, found.start()) for found in JOINER.finditer(text))
+    is_harmless = is_visible and joins_letters and not (is_link or IGNORABLE.search(visible))
     return is_normal and is_harmless and is_single_line(text, 100)
+
+
+def _joins_letters(text: str, index: int) -> bool:
+    around = text[index - 1 : index] + text[index + 1 : index + 2]
+    return len(around) == 2 and all(unicodedata.category(one)[0] in "LM" for one in around)
 
 
 def is_single_line(text: str, max_length: int) -> bool:

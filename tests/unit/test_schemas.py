@@ -3,9 +3,11 @@
 import pytest
 from bson import ObjectId
 from flask import Flask
+from marshmallow import Schema, ValidationError
+from marshmallow.fields import List, String, Url
 
 from database.models import Movie, User
-from resources.routes import API_ROUTES, initialize_routes
+from resources.routes import API_ROUTES, DEVELOPMENT_ROUTES, PAGE_ROUTES, initialize_routes
 from schemas.auth import (
     ResetDoneSchema,
     SessionSchema,
@@ -18,20 +20,41 @@ from schemas.base import (
     IdSchema,
     MessageSchema,
     OpenApiSchema,
+    RequestSchema,
     ResponseSchema,
     StatusSchema,
 )
+from schemas.fields import (
+    Email,
+    IdCursor,
+    LimitedText,
+    Name,
+    NameCursor,
+    Password,
+    Role,
+    SingleLine,
+    Token,
+)
 from schemas.movies import MovieSchema, dump_movie
 from schemas.users import UserSchema
+from web.decorators import NoFields
 from web.openapi import build_document
 
+FIELDS = [
+    *(field() for field in (Email, IdCursor, Name, NameCursor, Password, Role, Token)),
+    SingleLine(200, "Heat"),
+]
 USER_ID, MOVIE_ID = "65f0a1b2c3d4e5f6a7b8c9d0", "65f0a1b2c3d4e5f6a7b8c9d1"
 SESSION_ID = "9f86d081884c7d65"
 TIME, TIME_AS_TEXT = 1_763_631_000.7, "2025-11-20T09:30:00Z"
 EMAIL = "ada@example.com"
 HEAT = {"name": "Heat", "casts": ["Al Pacino"], "genres": ["Crime", "Drama"]}
 STORED_MOVIE = {"_id": ObjectId(MOVIE_ID), **HEAT, "name_casefold": "heat", "added_by": USER_ID}
-DUMPED_MOVIE = {"_id": {"$oid": MOVIE_ID}, **HEAT, "added_by": {"$oid": USER_ID}}
+DUMPED_MOVIE = {
+    **{"_id": {"$oid": MOVIE_ID}, "id": MOVIE_ID},
+    **HEAT,
+    "added_by": {"$oid": USER_ID},
+}
 ERROR = {"message": "Invalid", "status": 400, "error": "SchemaValidationError"}
 # Schema → what a view passes to it, and the JSON that a client gets.
 EXAMPLES = {
@@ -92,6 +115,69 @@ def test_every_response_has_an_example():
     schemas = {operation.response for operation in operations}
     assert all(issubclass(schema, ResponseSchema) for schema in schemas)
     assert schemas | {ApiErrorSchema} == EXAMPLES.keys() | {OpenApiSchema}
+
+
+def request_schemas(schema=RequestSchema):
+    """Return every schema of requests."""
+    for subclass in schema.__subclasses__():
+        yield subclass
+        yield from request_schemas(subclass)
+
+
+def unlimited_texts(schema):
+    """Return the names of the text fields of a schema that may be of any length."""
+    fields = {name: getattr(field, "inner", field) for name, field in schema().fields.items()}
+    texts = {name: field for name, field in fields.items() if isinstance(field, String)}
+    return {name for name, field in texts.items() if not isinstance(field, LimitedText)}
+
+
+class TestLimitedText:
+    """Every text of a request has a limit, and nothing is done with a text that is too long."""
+
+    def test_no_text_is_unlimited(self):
+        schemas = set(request_schemas())
+        assert len(schemas) > 10
+        assert {schema for schema in schemas if unlimited_texts(schema)} == set()
+
+    def test_all_schemas_of_routes_are_schemas_of_requests(self):
+        routes = (*API_ROUTES.values(), *PAGE_ROUTES.values(), *DEVELOPMENT_ROUTES.values())
+        for resource in routes:
+            for method in resource.methods:
+                operation = getattr(resource, method.lower()).operation
+                for schema in (operation.body, operation.query or NoFields):
+                    assert issubclass(schema, RequestSchema)
+
+    @pytest.mark.parametrize(
+        "field", [String(), List(String()), Url()], ids=["text", "list", "URL"]
+    )
+    def test_unlimited_text_is_found(self, field):
+        assert unlimited_texts(Schema.from_dict({"text": field})) == {"text"}
+
+    @pytest.mark.parametrize("field", FIELDS, ids=[type(field).__name__ for field in FIELDS])
+    def test_limit_is_checked_before_anything_else(self, field):
+        class Untouchable(str):
+            """A text that allows to ask for its length, and for nothing else."""
+
+            def _refuse(self, *_, **__):
+                raise AssertionError
+
+            strip = lower = split = casefold = encode = __iter__ = __getitem__ = _refuse
+
+        text = Untouchable("a" * (field.max_length + 1))
+        with pytest.raises(ValidationError, match="Must be at most"):
+            field.deserialize(text)
+
+    def test_limit_is_in_the_openapi_document(self):
+        app = Flask(__name__)
+        app.config["APP_ENV"] = "production"
+        initialize_routes(app)
+        schemas = build_document(app)["components"]["schemas"]
+        limits = {
+            name: field.get("maxLength") for name, field in schemas["Signup"]["properties"].items()
+        }
+        passwords = dict.fromkeys(["password", "password_confirmation"], 1024)
+        assert limits == {"email": 320, "name": 400, **passwords}
+        assert schemas["ResetPassword"]["properties"]["reset_token"]["maxLength"] == 4096
 
 
 class TestFasterDump:
