@@ -195,8 +195,8 @@ class User(db.Document):
         """Store another role; return whether the user still exists."""
         return bool(User.objects(id=self.id).update_one(set__role=role))
 
-    def set_name(self, name: str) -> None:
-        """Store another name."""
+    def set_name(self, name: str | None) -> None:
+        """Store another name, or none."""
         User.objects(id=self.id).update_one(set__name=name)
 
 

@@ -34,8 +34,8 @@ class MeApi(Resource):
     @requires_user
     @body(NameSchema)
     @response(UserSchema, errors.UserNotExistsError, errors.TooManyRequestsError, name="updateMe")
-    def patch(self, user: User, claims: Claims, name: str) -> User:
-        """Change the name."""
+    def patch(self, user: User, claims: Claims, name: str | None) -> User:
+        """Change the name; null removes it."""
         return user_service.update(user, user, name=name)
 
     @requires_user
@@ -68,7 +68,12 @@ class UsersApi(Resource):
 
     @requires_admin
     @body(UserCreateSchema)
-    @response(UserSchema, errors.EmailAlreadyExistsError, name="createUser")
+    @response(
+        UserSchema,
+        errors.EmailAlreadyExistsError,
+        name="createUser",
+        location="/api/users/{id}",
+    )
     def post(self, user: User, claims: Claims, **fields: str) -> User:
         """Create a user."""
         return auth_service.sign_up(**fields)
@@ -94,7 +99,7 @@ class UserApi(Resource):
         errors.TooManyRequestsError,
         name="updateUser",
     )
-    def patch(self, user: User, claims: Claims, user_id: str, **fields: str) -> User:
+    def patch(self, user: User, claims: Claims, user_id: str, **fields: str | None) -> User:
         """Change the name, or as an admin the role, which revokes the sessions."""
         return user_service.update(user, user_service.get_visible(user, user_id), **fields)
 

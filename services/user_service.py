@@ -48,8 +48,8 @@ def list_page(limit: int, after: str | None = None) -> tuple[list[User], str | N
     return page[:limit], str(page[limit - 1].id) if len(page) > limit else None
 
 
-def update(actor: User, user: User, name: str | None = None, role: str | None = None) -> User:
-    """Change name or role and return the user; another role revokes the sessions.
+def update(actor: User, user: User, **changes: str | None) -> User:
+    """Change `name` or `role` and return the user; another role revokes the sessions.
 
     Raises:
         ForbiddenError: only an admin may change a role.
@@ -58,12 +58,12 @@ def update(actor: User, user: User, name: str | None = None, role: str | None = 
     """
     if actor.id == user.id:
         rate_limit_service.hit_write(user.id)
-    if role:
+    if role := changes.get("role"):
         if not actor.is_admin:
             raise errors.ForbiddenError
         set_role(user, role)
-    if name:
-        user.set_name(name)
+    if "name" in changes:
+        user.set_name(changes["name"])
     return _get(user.id)
 
 

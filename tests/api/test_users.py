@@ -81,10 +81,25 @@ class TestReadAndRename:
         assert after == api.get(**request).json() == before | {"name": "Zoë O'Neil"}
 
     def test_invalid_name_is_refused(self, api, eve):
-        for body in ({}, *({"name": name} for name in ("", "evil.ex", "x" * 101, None, 5))):
+        for body in ({}, *({"name": name} for name in ("", " ", "evil.ex", "x" * 101, 5, False))):
             response = api.patch("/api/users/me", json=body, token=eve["token"])
             assert assert_error(response, 400, "SchemaValidationError").keys() == {"name"}
         assert read_me(api, eve)["name"] is None
+
+    @EACH_PATH
+    def test_null_removes_the_name(self, api, root, path):
+        request = {"url": path.format(**root), "token": root["token"]}
+        assert api.patch(**request, json={"name": "Ada"}).json()["name"] == "Ada"
+        if path != "/api/users/me":
+            assert api.patch(**request, json={}).json()["name"] == "Ada"
+        assert api.patch(**request, json={"name": None}).json()["name"] is None
+        assert read_me(api, root)["name"] is None
+        assert User.objects.get().name is None
+
+    def test_role_can_not_be_removed(self, api, root):
+        request = {"json": {"role": None}, "token": root["token"]}
+        response = api.patch(f"/api/users/{root['id']}", **request)
+        assert assert_error(response, 400, "SchemaValidationError").keys() == {"role"}
 
     @pytest.mark.parametrize("role", ["admin", "user"])
     def test_user_can_not_set_their_own_role(self, api, eve, role):
@@ -330,7 +345,11 @@ class TestCreateUser:
     def test_admin_creates_a_user_once(self, api, root, given):
         fields = ADA | {"email": "ADA@example.com", "name": "Ada"} | given
         request = {"json": fields, "token": root["token"]}
-        created = api.post("/api/users", **request).json()
+        response = api.post("/api/users", **request)
+        created = response.json()
+        path = f"/api/users/{created['id']}"
+        assert response.headers["Location"] == f"https://movie-bag.example{path}"
+        assert api.get(path, token=root["token"]).json() == created
         assert created == read_me(api, api.log_in().json())
         expected = {"email": ADA["email"], "name": "Ada", "role": "user"} | given
         assert created == created | expected
