@@ -20,6 +20,14 @@ from services.token_service import Claims
 from web.decorators import body, no_input, query, requires_user, response
 from web.urls import next_page
 
+UPDATED = {"message": "Movie has been updated"}
+UPDATE_ERRORS = (
+    errors.MovieNotExistsError,
+    errors.UpdatingMovieError,
+    errors.MovieAlreadyExistsError,
+    errors.TooManyRequestsError,
+)
+
 
 class MoviesApi(Resource):
     """All movies."""
@@ -44,6 +52,7 @@ class MoviesApi(Resource):
         errors.MovieAlreadyExistsError,
         errors.TooManyRequestsError,
         name="createMovie",
+        location="/api/movies/{id}",
     )
     def post(self, user: User, claims: Claims, **fields: Any) -> dict[str, Any]:
         """Add a movie."""
@@ -62,18 +71,19 @@ class MovieApi(Resource):
 
     @requires_user
     @body(MovieUpdateSchema)
-    @response(
-        MessageSchema,
-        errors.MovieNotExistsError,
-        errors.UpdatingMovieError,
-        errors.MovieAlreadyExistsError,
-        errors.TooManyRequestsError,
-        name="putMovie",
-    )
-    def put(self, user: User, claims: Claims, movie_id: str, **fields: Any) -> dict[str, str]:
-        """Change a movie that the user added."""
+    @response(MessageSchema, *UPDATE_ERRORS, name="updateMovie")
+    def patch(self, user: User, claims: Claims, movie_id: str, **fields: Any) -> dict[str, str]:
+        """Change the given fields of a movie that the user added."""
         movie_service.update(user, movie_id, **fields)
-        return {"message": "Movie has been updated"}
+        return UPDATED
+
+    @requires_user
+    @body(MovieUpdateSchema)
+    @response(MessageSchema, *UPDATE_ERRORS, name="putMovie")
+    def put(self, user: User, claims: Claims, movie_id: str, **fields: Any) -> dict[str, str]:
+        """Do what PATCH does, because the tutorial changes a part of a movie with PUT."""
+        movie_service.update(user, movie_id, **fields)
+        return UPDATED
 
     @requires_user
     @no_input

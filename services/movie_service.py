@@ -68,12 +68,14 @@ def update(user: User, movie_id: str, **fields: Any) -> None:
     """Change name, casts or genres of a movie that user added.
 
     Raises:
+        SchemaValidationError: a read-only field is not as it is stored.
         MovieNotExistsError, UpdatingMovieError, MovieAlreadyExistsError, TooManyRequestsError
     """
     rate_limit_service.hit_write(user.id)
     movie = get(movie_id)
     if movie.added_by != str(user.id):
         raise errors.UpdatingMovieError
+    fields = _without_read_only(movie, fields)
     if "name" in fields:
         fields["name_casefold"] = fields["name"].casefold()
     try:
@@ -81,6 +83,15 @@ def update(user: User, movie_id: str, **fields: Any) -> None:
             raise errors.MovieNotExistsError
     except NotUniqueError:
         raise errors.MovieAlreadyExistsError from None
+
+
+def _without_read_only(movie: Movie, fields: Stored) -> Stored:
+    """Return fields without those that can't change; raises SchemaValidationError if they would."""
+    stored = {"_id": str(movie.id), "id": str(movie.id), "added_by": movie.added_by}
+    wrong = [name for name in fields if fields[name] != stored.get(name, fields[name])]
+    if wrong:
+        raise errors.SchemaValidationError(dict.fromkeys(wrong, ["Can't be changed."]))
+    return {name: value for name, value in fields.items() if name not in stored}
 
 
 def delete(user: User, movie_id: str) -> None:

@@ -40,6 +40,7 @@ COMMON = (
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 HEADERS = {
     "Link": ("string", "Leads to the next page, if there is one (RFC 8288)."),
+    "Location": ("string", "The URL of what was created."),
     "Retry-After": ("integer", "Seconds after which to try again."),
     "WWW-Authenticate": ("string", "How to authenticate (RFC 6750)."),
 }
@@ -151,6 +152,7 @@ def _success(operation: Operation) -> Json:
     about = "A list." if operation.many else _docstring(schema)[0]
     content = {"type": "array", "items": schema} if operation.many else schema
     headers = ["Link"] if "after" in (operation.query or NoFields)().fields else []
+    headers += ["Location"] if operation.location else []
     described = {"description": about, "content": {JSON: {"schema": content}}}
     return described | _headers(headers)
 

@@ -17,6 +17,8 @@ from tests.support.pages import each_page, names_by_page
 
 HEAT = {"name": "Heat", "casts": ["Al Pacino", "Robert De Niro"], "genres": ["Crime", "Drama"]}
 
+EACH_CHANGE = pytest.mark.parametrize("method", ["PUT", "PATCH"])
+
 
 @pytest.fixture
 def heat(api, ada):
@@ -33,6 +35,13 @@ def names(api, **parameters):
 
 
 class TestAddMovie:
+    def test_location_is_where_the_movie_is(self, api, ada):
+        response = add(api, ada)
+        path = f"/api/movies/{response.json()['id']}"
+        assert response.headers["Location"] == f"https://movie-bag.example{path}"
+        assert api.get(path).json()["name"] == "Heat"
+        assert "Location" not in add(api, ada).headers
+
     def test_movie_may_have_the_largest_size(self, api, ada):
         lists = {"casts": ["c" * 100] * 100, "genres": ["g" * 100] * 100}
         assert add(api, ada, name="x" * 200, **lists).status_code == 200
@@ -72,8 +81,9 @@ class TestInvalidMovie:
         "name": ["", "  ", "x" * 201, None, 5, "two\nlines", "nul\0"],
         "casts": [[], ["x"] * 101, ["x" * 101], [""], [5], [None], "x", {}],
         "genres": [[], [["Crime"]], [{"$ne": 1}], None],
-        "added_by": ["0" * 24],
-        "_id": ["0" * 24],
+        "added_by": ["0" * 24, {"$oid": "0" * 24}, None, 5, {}],
+        "_id": ["0" * 24, {"$oid": "0" * 24}, {"$oid": 5}, {"$ne": "0"}, {"$oid": {}}, None],
+        "id": ["0" * 24, "", {}, None, "x" * 101],
         "name_casefold": ["x"],
     }
 
@@ -84,6 +94,7 @@ class TestInvalidMovie:
             for response in (
                 add(api, ada, **{"name": "Alien", field: value}),
                 api.put(path, json={field: value}, token=token),
+                api.patch(path, json={field: value}, token=token),
             ):
                 errors = assert_error(response, 400, "SchemaValidationError")
                 assert errors.keys() == {field}, value
@@ -93,11 +104,11 @@ class TestInvalidMovie:
 class TestGetMovie:
     def test_movie_is_extended_json(self, api, ada, heat):
         user_id = str(User.objects.get().id)
-        movie = {"_id": {"$oid": heat}, **HEAT, "added_by": {"$oid": user_id}}
+        movie = {"_id": {"$oid": heat}, "id": heat, **HEAT, "added_by": {"$oid": user_id}}
         assert api.get(f"/api/movies/{heat}").json() == movie
         assert api.get("/api/movies").json() == [movie]
 
-    @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+    @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
     def test_unknown_movie_is_not_found(self, api, ada, method):
         for movie_id in (str(ObjectId()), "nonsense", "0", "%00", "x" * 24):
             token = None if method == "GET" else ada["token"]
@@ -119,6 +130,12 @@ class TestListMovies:
             pages = names_by_page(api, f"/api/movies?limit={limit}")
             assert sum(pages, []) == expected
             assert all(len(page) == limit for page in pages[:-1])
+
+    def test_longest_names_have_cursors_that_are_accepted(self, api, ada):
+        expected = sorted(character * 200 for character in "aé€\U0001f3ac\U0010fffd")
+        for name in expected:
+            assert add(api, ada, name=name).status_code == 200
+        assert sum(names_by_page(api, "/api/movies?limit=1"), []) == expected
 
     def test_next_link_keeps_the_filters(self, api, ada):
         for number in range(5):
@@ -205,19 +222,49 @@ class TestLargePage:
 
 
 class TestChangeMovie:
-    def test_owner_changes_one_field_after_another(self, api, ada, heat):
+    @EACH_CHANGE
+    def test_owner_changes_one_field_after_another(self, api, ada, heat, method):
         path = f"/api/movies/{heat}"
         for fields in ({"name": "HEAT"}, {"genres": ["Action"]}, {}):
-            assert api.put(path, json=fields, token=ada["token"]).status_code == 200
+            response = api.request(method, path, json=fields, token=ada["token"])
+            assert response.status_code == 200
         movie = api.get(path).json()
         assert (movie["name"], movie["genres"]) == ("HEAT", ["Action"])
         assert movie["casts"] == HEAT["casts"]
         assert names(api, q="heat") == ["HEAT"]
 
-    def test_other_users_and_admins_may_not_change_it(self, api, eve, heat):
+    @EACH_CHANGE
+    def test_movie_is_sent_back_as_it_was_read(self, api, ada, heat, method):
+        path, token = f"/api/movies/{heat}", ada["token"]
+        movie = api.get(path).json()
+        for body in (movie, movie | {"name": "HEAT"}):
+            assert api.request(method, path, json=body, token=token).status_code == 200
+        assert api.get(path).json() == movie | {"name": "HEAT"}
+        plain = {"_id": heat, "id": heat, "added_by": movie["added_by"]["$oid"]}
+        assert api.request(method, path, json=plain, token=token).status_code == 200
+
+    @EACH_CHANGE
+    def test_changed_read_only_fields_are_all_named(self, api, ada, heat, method):
+        path, other = f"/api/movies/{heat}", "0" * 24
+        movie = api.get(path).json()
+        body = {"_id": {"$oid": other}, "id": other, "added_by": {"$oid": other}, "name": "M"}
+        response = api.request(method, path, json=movie | body, token=ada["token"])
+        errors = assert_error(response, 400, "SchemaValidationError")
+        assert errors == dict.fromkeys(["_id", "id", "added_by"], ["Can't be changed."])
+        assert api.get(path).json() == movie
+
+    def test_movie_of_another_user_is_forbidden_first(self, api, eve, heat):
+        path = f"/api/movies/{heat}"
+        body = api.get(path).json() | {"id": "0" * 24}
+        response = api.patch(path, json=body, token=eve["token"])
+        assert_error(response, 403, "UpdatingMovieError")
+
+    @EACH_CHANGE
+    def test_other_users_and_admins_may_not_change_it(self, api, eve, heat, method):
         for role in ("user", ADMIN):
             User.objects(email=EVE["email"]).update(set__role=role)
-            response = api.put(f"/api/movies/{heat}", json={"name": "Mine"}, token=eve["token"])
+            path, body = f"/api/movies/{heat}", {"name": "Mine"}
+            response = api.request(method, path, json=body, token=eve["token"])
             assert_error(response, 403, "UpdatingMovieError")
             assert response.json()["message"] == "Updating movie added by other is forbidden"
         assert names(api) == ["Heat"]
@@ -258,7 +305,7 @@ class TestDeleteMovie:
         assert names(api) == []
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_changes_need_a_token(api, heat, method):
     path = "/api/movies" if method == "POST" else f"/api/movies/{heat}"
     assert_error(api.request(method, path, json=HEAT), 401, "MissingTokenError")

@@ -202,6 +202,15 @@ class TestOperation:
         used = {scope for it in described.values() for one in it["security"] for scope in one}
         assert used == document["components"]["securitySchemes"].keys()
 
+    def test_creation_describes_location(self, document):
+        described = operations(document)
+        creations = {
+            name
+            for name, operation in described.items()
+            if "Location" in operation["responses"]["200"].get("headers", {})
+        }
+        assert creations == {"POST /api/auth/signup", "POST /api/users", "POST /api/movies"}
+
     def test_status_names_its_errors(self, document):
         token_errors = {"MissingTokenError", "BadTokenError", "ExpiredTokenError"}
         session_errors = {*token_errors, "SupersededTokenError", "SessionEndedError"}

@@ -12,7 +12,16 @@ class TestSignup:
     def test_response_has_the_id_of_the_new_user(self, api):
         response = api.sign_up()
         assert response.status_code == 200
-        assert response.json()["id"] == str(User.objects.get(email=ADA["email"]).id)
+        user_id = str(User.objects.get(email=ADA["email"]).id)
+        assert response.json()["id"] == user_id
+        location = f"https://movie-bag.example/api/users/{user_id}"
+        assert response.headers["Location"] == location
+
+    def test_location_is_of_public_url_whatever_host_is_sent(self, api):
+        headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+        response = api.post("/api/auth/signup", json=ADA, headers=headers)
+        assert response.headers["Location"].startswith("https://movie-bag.example/api/users/")
+        assert "Location" not in api.sign_up().headers
 
     def test_email_signs_up_once_however_it_is_written(self, api):
         api.sign_up(email="ada@example.com")
