@@ -38,6 +38,7 @@ NAMES = {
     "GET /api/movies": "listMovies",
     "POST /api/movies": "createMovie",
     "GET /api/movies/{movie_id}": "getMovie",
+    "PATCH /api/movies/{movie_id}": "updateMovie",
     "PUT /api/movies/{movie_id}": "putMovie",
     "DELETE /api/movies/{movie_id}": "deleteMovie",
     "GET /api/users/me": "getMe",
