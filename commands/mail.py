@@ -1,24 +1,86 @@
 """`flask --app app mail`: manage queued and failed emails."""
 
+from collections.abc import Iterable
+
 import click
+from bson import ObjectId
 
 from commands.group import Group
-from database.models import Job
+from commands.users import normalize_email
+from database.db import read_all
+from database.models import Job, Stored
 from database.sent_mail import SentMail
 from jobs import queue
 from schemas.base import iso
+from services import mail_preview
 from services.mail_queue import SEND_EMAIL
+
+FIELDS = ("kind", "state", "attempts", "created_at", "arguments", "last_error")
+STATES = click.Choice([Job.QUEUED, Job.FAILED])
 
 mail = Group("mail", "Manage queued and failed emails.")
 
 
 @mail.command("list")
-def list_mails() -> None:
+@click.option("--state", type=STATES, help="Only those in this state.")
+@click.option("--email", help="Only those to this email.")
+def list_mails(state: str | None, email: str | None) -> None:
     """List queued and failed emails: id, state, attempts, time, template, email, last error."""
-    for job in Job.objects(kind=SEND_EMAIL).order_by("id"):
-        state = f"{job.state:6}  {job.attempts:3}  {iso(job.created_at)}"
-        arguments = f"{job.arguments['mail']}  {job.arguments['email']}"
-        click.echo(f"{job.id}  {state}  {arguments}  {job.last_error or ''}".rstrip())
+    wanted = email and normalize_email(email)
+    for job in read_all(Job, *FIELDS):
+        # Not a condition of the query: it would have to read them all within its time limit.
+        is_wanted = state in (None, job["state"]) and wanted in (None, _email(job))
+        if job["kind"] == SEND_EMAIL and is_wanted:
+            click.echo(_line(job))
+
+
+def _email(job: Stored) -> str:
+    """Return to whom an email goes: a notice carries its recipient."""
+    arguments = job["arguments"]
+    return str(arguments.get("email") or arguments.get("to", ""))
+
+
+def _line(job: Stored) -> str:
+    state = f"{job['state']:6}  {job['attempts']:3}  {iso(job['created_at'])}"
+    described = f"{job['arguments']['mail']}  {_email(job)}  {job.get('last_error') or ''}"
+    return f"{job['_id']}  {state}  {described}".rstrip()
+
+
+@mail.command()
+@click.argument("mail_id", metavar="ID")
+def show(mail_id: str) -> None:
+    """Show a queued or failed email as it would be sent now, with a link that does not work."""
+    job = Job.objects(id__in=_object_ids([mail_id]), kind=SEND_EMAIL).first()
+    if job is None:
+        raise _not_found([mail_id])
+    times = {"created": iso(job.created_at), "next attempt": iso(job.run_at)}
+    stored = job.to_mongo()
+    details = {"id": mail_id, "mail": job.arguments["mail"], "to": _email(stored)}
+    details |= {"state": job.state, "attempts": job.attempts, **times}
+    if job.state == Job.FAILED:
+        del details["next attempt"]
+    for name, value in (details | {"last error": job.last_error or "-"}).items():
+        click.echo(f"{name}: {value}")
+    click.echo(f"\n{mail_preview.render(job)}")
+
+
+@mail.command()
+@click.argument("mail_ids", metavar="ID...", nargs=-1, required=True)
+def delete(mail_ids: tuple[str, ...]) -> None:
+    """Delete queued or failed emails."""
+    jobs = Job.objects(id__in=_object_ids(mail_ids), kind=SEND_EMAIL)
+    found = {str(job.id) for job in jobs.only("id")}
+    click.echo(f"{jobs.delete()} deleted")
+    if missing := [mail_id for mail_id in mail_ids if mail_id.lower() not in found]:
+        raise _not_found(missing)
+
+
+def _object_ids(mail_ids: Iterable[str]) -> list[ObjectId]:
+    return [ObjectId(mail_id) for mail_id in mail_ids if ObjectId.is_valid(mail_id)]
+
+
+def _not_found(mail_ids: Iterable[str]) -> click.ClickException:
+    return click.ClickException(f"No queued or failed email has the id {', '.join(mail_ids)}")
 
 
 @mail.command()

@@ -3,6 +3,7 @@
 import click
 
 from commands.group import Group
+from database.db import read_all
 from database.models import ADMIN, USER, User
 from schemas.auth import EmailSchema
 from schemas.base import iso, load
@@ -14,7 +15,12 @@ user = Group("user", "Manage accounts.")
 
 def find_user(email: str) -> User:
     """Return the user with this email; raises SchemaValidationError, UserNotExistsError."""
-    return user_service.get_by_email(load(EmailSchema(), {"email": email})["email"])
+    return user_service.get_by_email(normalize_email(email))
+
+
+def normalize_email(email: str) -> str:
+    """Return an email as it is stored; raises SchemaValidationError."""
+    return str(load(EmailSchema(), {"email": email})["email"])
 
 
 @user.command()
@@ -32,8 +38,11 @@ def create(email: str, name: str | None, admin: bool, password: str) -> None:
 @user.command("list")
 def list_users() -> None:
     """List every account: id, role, time of signup, email."""
-    for account in User.objects.exclude("sessions").order_by("id"):
-        click.echo(f"{account.id}  {account.role:5}  {iso(account.created_at)}  {account.email}")
+    for account in read_all(User, "role", "created_at", "email"):
+        created = iso(account["created_at"])
+        click.echo(
+            f"{account['_id']}  {account.get('role', USER):5}  {created}  {account['email']}"
+        )
 
 
 @user.command()

@@ -1,6 +1,7 @@
 """The connection to MongoDB, and the indexes that the product relies on."""
 
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
@@ -17,6 +18,7 @@ DATABASE_NAME = "movie-bag"
 # A whole operation, finding a server, and, where the first does not count, one step of it.
 TIMEOUTS = ("timeoutMS", "serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS")
 DUPLICATE_KEY = 11000
+BATCH_SIZE = 500
 # mongoengine wraps some of pymongo's errors.
 DATABASE_ERRORS = (PyMongoError, OperationError)
 
@@ -84,6 +86,25 @@ def insert_missing(collection: Collection[Any], documents: list[dict[str, Any]])
         if any(failure["code"] != DUPLICATE_KEY for failure in error.details["writeErrors"]):
             raise
         return int(error.details["nInserted"])
+
+
+def read_batches(
+    collection: Collection[Any], fields: Iterable[str] | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield all documents by `_id`, or some fields of each.
+
+    No batch takes as long as MONGODB_TIMEOUT, however many documents there are.
+    """
+    following: dict[str, Any] = {}
+    while batch := list(collection.find(following, fields, sort=[("_id", 1)], limit=BATCH_SIZE)):
+        yield batch
+        following = {"_id": {"$gt": batch[-1]["_id"]}}
+
+
+def read_all(document: type[Document], *fields: str) -> Iterator[dict[str, Any]]:
+    """Yield some fields of every document of a class, in the order in which they were created."""
+    for batch in read_batches(document._get_collection(), fields):
+        yield from batch
 
 
 def without_time_limit() -> AbstractContextManager[None]:

@@ -6,20 +6,18 @@ of the version before must be stopped first, because they would store documents 
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from mongoengine.connection import get_db
 from pymongo import DeleteOne, UpdateOne
-from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from config import SettingsError
-from database.db import DATABASE_ERRORS, insert_missing
+from database.db import DATABASE_ERRORS, insert_missing, read_batches
 from database.models import Job
 
-BATCH_SIZE = 500
 COMMAND = "flask --app app db upgrade"
 # The collection and the document that hold the version of what is stored.
 VERSIONS = "schema_version"
@@ -37,7 +35,7 @@ def rename_movie_fields(on_progress: Progress) -> None:
     for name, index in movies.index_information().items():
         if any(field == "key" for field, _ in index["key"]):
             movies.drop_index(name)
-    for batch in _batches(movies):
+    for batch in read_batches(movies):
         if updates := [_renamed(movie) for movie in batch if "key" in movie]:
             movies.bulk_write(updates, ordered=False)
         on_progress(len(batch))
@@ -54,7 +52,7 @@ def _renamed(movie: Stored) -> UpdateOne:
 def move_mails_to_jobs(on_progress: Progress) -> None:
     """Turn what was in `mail` into jobs and copies of sent emails; `_id`, the Message-ID, stays."""
     mails = get_db()["mail"]
-    for batch in _batches(mails):
+    for batch in read_batches(mails):
         for collection, converted in (("job", _job), ("sent_mail", _sent_mail)):
             documents = [document for mail in batch if (document := converted(mail))]
             if documents:  # those that an interrupted run has inserted are rejected
@@ -152,12 +150,3 @@ def _store_version(version: int) -> None:
     values = {"version": version, "at": time.time()}
     with suppress(DuplicateKeyError):  # another process stored the first version
         get_db()[VERSIONS].update_one(CURRENT, {"$set": values}, upsert=True)
-
-
-def _batches(collection: Collection[Stored]) -> Iterator[list[Stored]]:
-    """Yield the documents by `_id`: no batch takes as long as MONGODB_TIMEOUT, however many."""
-    batch = list(collection.find().sort("_id", 1).limit(BATCH_SIZE))
-    while batch:
-        yield batch
-        following = {"_id": {"$gt": batch[-1]["_id"]}}
-        batch = list(collection.find(following).sort("_id", 1).limit(BATCH_SIZE))

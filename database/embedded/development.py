@@ -9,6 +9,8 @@ from typing import Any
 from config import SECRET_BYTES, SettingsError
 from database.embedded.server import EmbeddedDatabase
 
+KEY_FILE = "jwt_secret"
+
 
 def prepare_development(config: dict[str, Any]) -> None:
     """Create DATA_DIR, and a signing key and a database in it unless they are configured.
@@ -30,7 +32,7 @@ def prepare_development(config: dict[str, Any]) -> None:
 
 def development_key(data_dir: Path) -> str:
     """Return the signing key stored in data_dir, the same for all processes."""
-    path = data_dir / "jwt_secret"
+    path = data_dir / KEY_FILE
     draft = data_dir / f"jwt_secret.{secrets.token_hex(4)}"
     if not path.exists():
         draft.touch(mode=0o600)

@@ -3,6 +3,7 @@
 The import of movies: test_movie_import.py. The upgrade of stored documents: test_upgrade.py.
 """
 
+import logging
 import re
 import subprocess
 import sys
@@ -10,15 +11,19 @@ import time
 
 import pytest
 from mongoengine.connection import get_db
+from pymongo.collection import Collection
 
 from config import load_settings
 from database import compatibility
+from database import db as database
 from database.documents import DOCUMENTS
 from database.models import ADMIN, Job, User
 from database.sent_mail import SentMail
 from infra import audit_log
-from services import user_service
-from services.mail_kinds import PASSWORD_CHANGED, RESET_PASSWORD
+from infra.pseudonym import pseudonym
+from services import event_service, user_service
+from services.event_service import Event
+from services.mail_kinds import ACCOUNT_DELETED, PASSWORD_CHANGED, RESET_PASSWORD
 from services.mail_queue import SEND_EMAIL
 from tests.support.assertions import assert_error
 from tests.support.client import ADA, EVE
@@ -27,12 +32,13 @@ from tests.support.processes import HOME, environment, free_port
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.smtp_server import token_in
 from tests.support.stored_user import read_stored_user, restore_user
+from tests.support.users import create_user
 
 COMMANDS = {
-    "": {"user", "sessions", "mail", "movies", "db", "secret"},
+    "": {"user", "sessions", "mail", "movies", "db", "secret", "pseudonym"},
     "user": {"create", "list", "promote", "demote", "delete"},
     "sessions": {"revoke"},
-    "mail": {"list", "retry", "purge"},
+    "mail": {"list", "show", "delete", "retry", "purge"},
     "movies": {"import"},
     "db": {"check", "upgrade"},
 }
@@ -302,6 +308,135 @@ class TestMailList:
         for line, job_id, (email, state, error, mail) in zip(lines, ids, stored, strict=True):
             columns = rf"{job_id} +{state} +0 +\d{{4}}-\d\d-\d\dT[\d:]+Z +{mail} +{email} *{error}"
             assert re.fullmatch(columns, line)
+
+    @pytest.fixture
+    def stored(self):
+        """Store emails, one of them a notice that carries its recipient; return their ids."""
+        jobs = [
+            store_job("a@b.example", Job.QUEUED),
+            store_job("c@d.example", Job.QUEUED),
+            store_job("a@b.example", Job.FAILED, "SMTP 550"),
+        ]
+        times = {"created_at": 0, "run_at": 1e12}
+        notice = {"mail": ACCOUNT_DELETED, "to": "a@b.example", "name": "Ada"}
+        jobs.append(Job(kind=SEND_EMAIL, arguments=notice, **times).save())
+        return [str(job.id) for job in jobs]
+
+    @pytest.mark.parametrize(
+        ("options", "listed"),
+        [
+            ("", [0, 1, 2, 3]),
+            ("--state queued", [0, 1, 3]),
+            ("--state failed", [2]),
+            ("--email A@B.example", [0, 2, 3]),
+            ("--email c@d.example --state failed", []),
+            ("--email x@y.example", []),
+        ],
+    )
+    def test_list_can_be_filtered(self, shell, stored, options, listed):
+        lines = output(shell("mail", "list", *options.split())).splitlines()
+        assert [line.split()[0] for line in lines] == [stored[index] for index in listed]
+
+    @pytest.mark.parametrize("options", ["--state sent", "--email nonsense"])
+    def test_invalid_filter_is_refused(self, shell, options):
+        ended = shell("mail", "list", *options.split())
+        assert ended.exit_code != 0
+        assert ended.stdout == ""
+
+    @pytest.mark.parametrize("command", ["mail list", "user list"])
+    def test_long_list_is_read_by_the_batch(self, shell, monkeypatch, command):
+        """No command reads more than a batch, and the list is printed meanwhile."""
+        monkeypatch.setattr(database, "BATCH_SIZE", 10)
+        limits = []
+        find = Collection.find
+
+        def note(collection, *args, **options):
+            if collection.name in ("job", "user"):
+                limits.append(options.get("limit"))
+            return find(collection, *args, **options)
+
+        monkeypatch.setattr(Collection, "find", note)
+        for number in range(35):
+            store_job(f"u{number}@b.example", Job.QUEUED)
+            create_user(f"u{number}@b.example")
+        limits.clear()
+        assert len(output(shell(*command.split())).splitlines()) == 35
+        assert limits.count(10) == 5
+        assert set(limits) == {10}
+
+
+class TestMailShow:
+    def test_email_is_shown_without_a_valid_link(self, api, shell):
+        api.sign_up(name="Ada L")
+        job = store_job(ADA["email"], Job.QUEUED, "SMTP 451 busy")
+        printed = output(shell("mail", "show", str(job.id)))
+        for text in (str(job.id), ADA["email"], RESET_PASSWORD, "queued", "SMTP 451 busy"):
+            assert text in printed
+        assert f"Message-ID: <{job.id}@movie-bag.com>" in printed
+        assert "Subject: Reset your Movie-bag password" in printed
+        assert "Hello Ada L," in printed
+        assert "\nhttps://movie-bag.example/reset/...\n" in printed
+        assert "eyJ" not in printed
+
+    def test_email_without_a_user_is_not_sent(self, shell):
+        job = store_job("a@b.example", Job.FAILED, "SMTP 550")
+        assert "no user has this email" in output(shell("mail", "show", str(job.id)))
+
+    def test_email_of_a_later_version_is_shown(self, shell):
+        job = store_job("a@b.example", Job.QUEUED, mail="later")
+        assert "This version has no such email" in output(shell("mail", "show", str(job.id)))
+
+    @pytest.mark.parametrize("mail_id", ["0" * 24, "nonsense"])
+    def test_unknown_email_is_refused(self, shell, mail_id):
+        reason = error_line(shell("mail", "show", mail_id))
+        assert reason == f"No queued or failed email has the id {mail_id}"
+
+    def test_other_jobs_are_not_shown(self, shell):
+        job = store_job("", Job.QUEUED, kind="delete_movies")
+        assert shell("mail", "show", str(job.id)).exit_code == 1
+
+
+class TestMailDelete:
+    def test_emails_are_deleted_by_id(self, shell):
+        jobs = [store_job("a@b.example", state) for state in (Job.QUEUED, Job.FAILED, Job.QUEUED)]
+        ids = [str(job.id) for job in jobs]
+        assert output(shell("mail", "delete", *ids[:2])) == "2 deleted"
+        assert [str(job.id) for job in Job.objects] == ids[2:]
+
+    def test_unknown_ids_are_named(self, shell):
+        job, other = store_job("a@b.example", Job.QUEUED), store_job("", Job.QUEUED, kind="other")
+        ended = shell("mail", "delete", str(job.id), str(other.id), "nonsense")
+        assert (ended.exit_code, ended.stdout) == (1, "1 deleted\n")
+        reason = f"No queued or failed email has the id {other.id}, nonsense"
+        assert ended.stderr == f"Error: {reason}\n"
+        assert Job.objects.get().id == other.id
+
+
+class TestPseudonym:
+    def test_pseudonym_is_that_of_the_log(self, app, shell, caplog):
+        caplog.set_level(logging.INFO)
+        printed = output(shell("pseudonym", " ADA@example.com"))
+        with app.app_context():
+            event_service.record(Event.LOGIN_FAILED, email=ADA["email"])
+        assert f"email={printed}" in caplog.text
+
+    def test_each_key_has_a_pseudonym(self, make_app):
+        keys = ["a1" * 20, "b2" * 20]
+        app = make_app(JWT_SECRET_KEY=",".join(keys))
+        printed = output(app.test_cli_runner().invoke(args=["pseudonym", ADA["email"]]))
+        assert printed.split() == [pseudonym(ADA["email"], key) for key in keys]
+
+    def test_key_of_development_is_read_and_not_created(self, flask_process, tmp_path):
+        ended = flask_process("pseudonym", ADA["email"])
+        assert ended.returncode == 1
+        assert "There is no signing key yet" in ended.stderr
+        assert not (tmp_path / "data").exists()
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "jwt_secret").write_text("k" * 40)
+        assert output(flask_process("pseudonym", ADA["email"])) == pseudonym(ADA["email"], "k" * 40)
+
+    def test_invalid_email_is_refused(self, shell):
+        assert error_line(shell("pseudonym", "nonsense")) == "Not a valid email address."
 
 
 class TestMailPurge:

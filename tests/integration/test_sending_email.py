@@ -1,5 +1,6 @@
 """Emails over real SMTP: each is sent, once if nothing crashes, and no response waits for one."""
 
+import logging
 import os
 import re
 import signal
@@ -10,13 +11,14 @@ import pytest
 import requests
 
 from database.models import Job, User
+from infra.pseudonym import pseudonym
 from jobs import queue
-from jobs.queue import LEASE_SECONDS, SEND_DELAY
+from jobs.queue import LEASE_SECONDS, RETRY_WINDOW, SEND_DELAY
 from services import mail_service
 from services.mail_kinds import RESET_PASSWORD
 from tests.support.client import ADA, EVE, NEW_PASSWORD
 from tests.support.concurrency import run_simultaneously, wait_until
-from tests.support.emails import queue_emails, recipients, user_emails
+from tests.support.emails import queue_email, queue_emails, recipients, user_emails
 from tests.support.processes import free_port
 from tests.support.smtp_server import CERTIFICATE, silent_server, smtp_server, token_in
 
@@ -137,6 +139,86 @@ class TestRefusedEmail:
         assert (job.state, job.last_error) == (Job.QUEUED, "KeyError")
         (record,) = [r for r in caplog.records if str(job.id) in r.getMessage()]
         assert record.exc_info is not None
+
+
+class TestTrace:
+    """Each email leaves an event in the log, without its address."""
+
+    @pytest.fixture
+    def events(self, app, caplog):
+        """Return a function that returns the events about emails."""
+        caplog.set_level(logging.INFO)
+
+        def read():
+            records = [r for r in caplog.records if getattr(r, "event", "").startswith("mail_")]
+            assert ADA["email"] not in caplog.text
+            return [(r.event, r.job, r.email, r.message_id, r.getMessage()) for r in records]
+
+        return read
+
+    @staticmethod
+    def described(app, job):
+        """Return what every event about a job says of it."""
+        email = pseudonym(ADA["email"], app.config["JWT_SECRET_KEY"])
+        return str(job.id), email, f"<{job.id}@movie-bag.com>"
+
+    def test_sent_email_has_one(self, app, send, mailbox, events):
+        queue_emails([ADA["email"]])
+        expected = self.described(app, Job.objects.get())
+        send()
+        ((event, *described, line),) = events()
+        assert (event, *described) == ("mail_sent", *expected)
+        assert described[2] == mailbox.mails[0]["Message-ID"]
+        job_id, email, message_id = expected
+        assert line == f"event=mail_sent email={email} job={job_id} message_id={message_id}"
+
+    @pytest.mark.parametrize(
+        ("reply", "event", "reason"),
+        [
+            ("451 4.7.1 <ada@example.com> busy", "mail_deferred", "SMTP 451 4.7.1 <[…]> busy"),
+            ("550 5.1.1 no mailbox ADA", "mail_failed", "SMTP 550 5.1.1 no mailbox […]"),
+            ("421 closing", "mail_deferred", "SMTP 421 closing"),
+        ],
+    )
+    def test_refused_email_has_one_with_the_reply(
+        self, app, send, mailbox, events, caplog, reply, event, reason
+    ):
+        mailbox.reply = reply
+        queue_emails([ADA["email"]])
+        expected = self.described(app, Job.objects.get())
+        send()
+        ((found, *described, line),) = events()
+        assert (found, *described) == (event, *expected)
+        assert line.endswith(f" reason={reason}")
+        assert Job.objects.get().last_error == reason
+        listed = app.test_cli_runner().invoke(args=["mail", "list"]).output
+        assert listed.endswith(f"  {reason}\n")
+        (job_line,) = [text for text in caplog.messages if text.startswith("Job ")]
+        assert reason in job_line
+
+    def test_last_attempt_fails(self, app, send, mailbox, events, clock):
+        mailbox.reply = "451 busy"
+        queue_emails([ADA["email"]])
+        send(RETRY_WINDOW + 1)
+        assert [event for event, *_ in events()] == ["mail_failed"]
+
+    def test_email_without_an_account_has_none(self, send, events):
+        queue_email("nobody@example.com")
+        send()
+        assert events() == []
+
+    def test_reply_that_quotes_the_link_is_redacted(self, api, ada, mailbox, caplog, clock):
+        def quote(_):
+            return f"554 spam: {mailbox.quoted}"
+
+        mailbox.quoted = "https://movie-bag.example/reset/eyJhbGciOi.eyJz.x"
+        mailbox.replies["."] = quote
+        api.forgot()
+        clock.shift(SEND_DELAY)
+        api.app.extensions["worker"].wake()
+        wait_until(lambda: Job.objects(state=Job.FAILED).first())
+        assert Job.objects.get().last_error == "SMTP 554 spam: […]"
+        assert "eyJhbGciOi.eyJz" not in caplog.text
 
 
 class TestExpiredLease:
