@@ -2,10 +2,12 @@
 
 import logging
 
-logger = logging.getLogger(__name__)
 
+def write(event: str, *, log: str = __name__, **details: str | None) -> None:
+    """Log an event as `event=login user=… ip=…`; details without a value are left out.
 
-def write(event: str, **details: str | None) -> None:
-    """Log an event as `event=login user=… ip=…`; details without a value are left out."""
+    `log` is the name of another log for events that are about no security.
+    """
     given = {"event": event} | {name: value for name, value in details.items() if value}
-    logger.info(" ".join(f"{name}={value}" for name, value in given.items()), extra=given)
+    line = " ".join(f"{name}={value}" for name, value in given.items())
+    logging.getLogger(log).info(line, extra=given)

@@ -31,6 +31,10 @@ class Event(StrEnum):
     MAIL_FAILED = "mail_failed"
 
 
+MAIL_EVENTS = (Event.MAIL_SENT, Event.MAIL_DEFERRED, Event.MAIL_FAILED)
+# A log of its own, because the security log is about what happened to an account.
+MAIL_LOG = "services.mail_events"
+
 for known in Event:
     metrics.EVENTS.labels(known)  # each begins at 0: Prometheus can't see an increase to a first 1
 
@@ -50,5 +54,6 @@ def record(
         "ip": g.get("client_ip", "shell"),
         "email": pseudonym(email, current_app.config["JWT_SECRET_KEY"]) if email else None,
     }
-    audit_log.write(event, **described | details)
+    log = MAIL_LOG if event in MAIL_EVENTS else audit_log.__name__
+    audit_log.write(event, log=log, **described | details)
     metrics.EVENTS.labels(event).inc()

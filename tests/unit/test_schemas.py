@@ -20,6 +20,7 @@ from schemas.base import (
     IdSchema,
     MessageSchema,
     OpenApiSchema,
+    ReadinessSchema,
     RequestSchema,
     ResponseSchema,
     StatusSchema,
@@ -94,7 +95,8 @@ EXAMPLES = {
         },
     ),
     MovieSchema: (STORED_MOVIE, DUMPED_MOVIE),
-    StatusSchema: ({"status": "ready"}, {"status": "ready"}),
+    ReadinessSchema: ({"database": "ok", "mail": "ok"}, {"database": "ok", "mail": "ok"}),
+    StatusSchema: ({"status": "alive"}, {"status": "alive"}),
     ApiErrorSchema: (ERROR | {"errors": {"name": ["No."]}}, ERROR | {"errors": {"name": ["No."]}}),
 }
 
