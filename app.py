@@ -1,6 +1,5 @@
 """create_app: builds the application from its parts."""
 
-import logging
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -9,7 +8,6 @@ from typing import Any
 import click
 from flask import Flask
 from flask.cli import FlaskGroup
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from commands.registry import initialize_commands
 from config import MAX_BODY_BYTES, load_settings
@@ -20,6 +18,8 @@ from resources.routes import initialize_routes
 from services import mail_queue, mail_service, movie_service
 from services.health_service import start_metrics
 from services.rate_limit_service import initialize_rate_limits
+from services.settings_warnings import log_warnings
+from web.client_ip import initialize_client_ip
 from web.errors import initialize_errors
 from web.headers import initialize_cors, initialize_headers
 from web.jwt import initialize_jwt
@@ -30,8 +30,6 @@ JOB_HANDLERS = {
     movie_service.DELETE_MOVIES: movie_service.delete_movies,
 }
 UNNEEDED_JOBS = {mail_queue.SEND_EMAIL: mail_queue.find_unneeded}
-
-logger = logging.getLogger(__name__)
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -53,9 +51,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     initialize_cors(app)
     initialize_routes(app)
     initialize_commands(app)
-    if proxies := app.config["TRUSTED_PROXIES"]:
-        # Only the client IP comes from a header: no URL is built from scheme or host of a request.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
+    initialize_client_ip(app)
     return app
 
 
@@ -65,8 +61,7 @@ def _load_config(app: Flask, config: Mapping[str, Any]) -> None:
     # A chunked body is cut off there: one byte more shows web.body that it is too long.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     initialize_logging(app.config["APP_ENV"])
-    for old, new in app.config["RENAMED_SETTINGS_IN_USE"].items():
-        logger.warning("The setting %s is now called %s", old, new)
+    log_warnings(app.config)
 
 
 def _initialize_background(app: Flask) -> None:

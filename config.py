@@ -32,8 +32,13 @@ RENAMED_SETTINGS = {
 }
 
 # They run a script, or read a file of the user's machine.
-UNSAFE_SCHEMES = (
-    "(?i:javascript|jscript|livescript|vbscript|data|blob|file|filesystem|about|jar|view-source)"
+UNSAFE_SCHEMES = "(?i:(java|vb|j|live)script|data|blob|file|filesystem|about|jar|view-source)"
+# After the user and a password there is no @: else a part of the password would be a host.
+LOCATION = r"//([^@/?#]*@)?[^@]*\Z"
+MONGODB = Regexp(rf"mongodb(\+srv)?:{LOCATION}", error="Must be a mongodb:// URI, percent-encoded.")
+REDIS = Regexp(
+    rf"memory://\Z|rediss?:{LOCATION}",
+    error="Must be memory:// or a redis:// URI, percent-encoded.",
 )
 # marshmallow formats the message, so its braces are doubled.
 SAFE_LINK = rf"(?!{UNSAFE_SCHEMES}:)(?a:[A-Za-z][\w.+-]+):.*\{{token\}}"
@@ -80,9 +85,7 @@ class SettingsSchema(Schema):
     HOST = fields.String(load_default="127.0.0.1")
     PORT = fields.Integer(load_default=5000, validate=Range(1, 65535))
     DATA_DIR = fields.String(load_default=str(HOME / "data"))
-    MONGODB_URI = fields.String(
-        load_default=None, validate=Regexp("mongodb(\\+srv)?://", error="Must be a mongodb:// URI.")
-    )
+    MONGODB_URI = fields.String(load_default=None, validate=MONGODB)
     # At most 12, as MAIL_TIMEOUT: a job takes less than LEASE_SECONDS (jobs/queue.py) then.
     MONGODB_TIMEOUT = fields.Integer(load_default=5, validate=Range(1, 12))
     JWT_SECRET_KEY = fields.String(load_default=None)
@@ -112,13 +115,11 @@ class SettingsSchema(Schema):
     PASSWORD_MIN_LENGTH = fields.Integer(load_default=8, validate=Range(1, 128))
     PASSWORD_MIN_SCORE = fields.Integer(load_default=2, validate=Range(0, 4))
     CORS_ORIGINS = fields.String(load_default=None)
+    METRICS_HOST = fields.String(load_default="127.0.0.1")
     METRICS_PORT = fields.Integer(load_default=None, validate=Range(1, 65535))
     TRUSTED_PROXIES = fields.Integer(load_default=0, validate=Range(0, 9))
     RATELIMIT_ENABLED = fields.Boolean(load_default=True)
-    RATELIMIT_STORAGE_URI = fields.String(
-        load_default="memory://",
-        validate=Regexp(r"memory://\Z|rediss?://", error="Must be memory:// or a redis:// URI."),
-    )
+    RATELIMIT_STORAGE_URI = fields.String(load_default="memory://", validate=REDIS)
     RATELIMIT_LOGIN_PER_EMAIL = _limit("5 per minute")
     RATELIMIT_LOGIN_PER_IP = _limit("30 per minute")
     RATELIMIT_FORGOT_PER_EMAIL = _limit("3 per hour")
@@ -197,19 +198,32 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         settings: dict[str, Any] = SettingsSchema().load(given)
     except ValidationError as error:
         raise SettingsError(error.messages_dict) from None
-    return settings | {"RENAMED_SETTINGS_IN_USE": renamed}
+    unknown = sorted(given.keys() - renamed.keys() - SettingsSchema().fields.keys())
+    return settings | {"RENAMED_SETTINGS_IN_USE": renamed, "UNKNOWN_SETTINGS": unknown}
+
+
+def env_file() -> Path:
+    """Return the path of the file with settings, which may be missing."""
+    return Path(os.environ.get("ENV_FILE_LOCATION") or HOME / ".env")
 
 
 def _read_sources(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    env_file = os.environ.get("ENV_FILE_LOCATION") or HOME / ".env"
     try:
-        from_file = dotenv_values(env_file)
+        from_file = dotenv_values(env_file(), interpolate=False)
+        # The `flask` command has put these into the environment, where pa${ss}word is paword.
+        interpolated = dotenv_values(env_file())
     except (OSError, ValueError) as error:
-        raise SettingsError({"ENV_FILE_LOCATION": [str(error)]}) from None
+        raise SettingsError({"ENV_FILE_LOCATION": [_reason(error)]}) from None
+    environment = {name: v for name, v in os.environ.items() if v != interpolated.get(name)}
     given: dict[str, Any] = {}
-    for source in (from_file, os.environ, overrides):
+    for source in (from_file, environment, overrides):
         given |= {name: value for name, value in source.items() if value not in ("", None)}
     return given
+
+
+def _reason(error: Exception) -> str:
+    # The text of a UnicodeDecodeError shows a byte of what may be a secret.
+    return str(error) if isinstance(error, OSError) else "Must be a text in UTF-8."
 
 
 def _split(text: str | None) -> list[str]:

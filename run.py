@@ -3,13 +3,18 @@
 import logging
 import signal
 import sys
+from ipaddress import ip_address
 
 from flask import Flask
 
 from app import create_app
 from config import DEVELOPMENT, DEVELOPMENT_LIMIT_FACTOR, SettingsError
+from database.db import without_credentials
 from infra.http_server import Server, create_server
 from infra.password_hashing import SERVER_THREADS
+
+IPV6 = 6
+LOOPBACK = {4: "127.0.0.1", IPV6: "::1"}
 
 logger = logging.getLogger(__name__)
 
@@ -43,19 +48,29 @@ def _listen(app: Flask) -> Server:
 
 def _greeting(app: Flask) -> str:
     config = app.config
-    url = f"http://{config['HOST']}:{config['PORT']}"
+    url = f"http://{_host_to_open(config['HOST'])}:{config['PORT']}"
     smtp = f"{config['MAIL_SERVER']}:{config['MAIL_PORT']}"
     emails = smtp if config["MAIL_SERVER"] else config["DATA_DIR"] / "email.log"
     return f"""
 Movie-bag is on {url}: open it to look around
   emails go to {emails}
-  the database is {config["MONGODB_URI"]}
+  the database is {without_credentials(config["MONGODB_URI"])}
   limits are {DEVELOPMENT_LIMIT_FACTOR} times those of production: RATELIMIT_… in .env.example
 
 Try this next:
   curl {url}/api/auth/signup -H 'Content-Type: application/json' \\
     -d '{{"email": "ada@example.com", "password": "correct horse battery"}}'
 """
+
+
+def _host_to_open(host: str) -> str:
+    """Return a host that a browser on this machine opens: 0.0.0.0 and :: only listen."""
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        return host
+    ip = ip_address(LOOPBACK[ip.version]) if ip.is_unspecified else ip
+    return f"[{ip}]" if ip.version == IPV6 else str(ip)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,15 @@ def initialize_db(app: Flask) -> None:
     uri = app.config["MONGODB_URI"]
     try:
         connect(DATABASE_NAME, host=uri, connect=False, uuidRepresentation="standard", **options)
-    except (ConfigurationError, ConnectionFailure, ValueError) as error:
-        raise SettingsError({"MONGODB_URI": [str(error)]}) from None
+    except (ConfigurationError, ConnectionFailure, ValueError):
+        # The text of the error may have a part of the password.
+        raise SettingsError({"MONGODB_URI": ["Can't be read, or has an unknown host."]}) from None
+
+
+def without_credentials(uri: str) -> str:
+    """Return a URI without user, password and options."""
+    scheme, _, location = uri.partition("://")
+    return f"{scheme}://{location.rpartition('@')[2].partition('?')[0]}"
 
 
 def is_connected() -> bool:

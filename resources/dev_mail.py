@@ -13,18 +13,32 @@ from services import sent_mail_service
 from services.mail_kinds import MAILS
 from web.pages import STYLED_POLICY
 
+# What proxies and tunnels add: X-Forwarded-For and its kin, Forwarded (RFC 7239), Via (RFC 9110).
+FORWARDED = re.compile(
+    r"x-forwarded-.+|forwarded|via|x-real-ip|(x-|true-|x-cluster-|fastly-)client-ip"
+    r"|cf-connecting-ip|x-original-(host|forwarded-for)",
+    re.IGNORECASE,
+)
+
 
 def require_localhost() -> None:
     """Raise NotFound unless the request comes from this machine, by one of its own names.
 
-    Emails hold reset links: no neighbour in the network may read them, and no website whose name
-    resolves to this address (DNS rebinding).
+    Emails hold reset links: no neighbour in the network may read them, no client of a proxy or a
+    tunnel that ends here, and no website whose name resolves to this address (DNS rebinding).
     """
-    public = urlsplit(current_app.config["PUBLIC_URL"]).hostname
-    name = re.sub(r":\d+$", "", request.host)
-    client = ip_address(request.remote_addr or "0.0.0.0")  # noqa: S104 (no binding)
-    if not client.is_loopback or name not in ("localhost", "127.0.0.1", "[::1]", public):
+    is_forwarded = any(FORWARDED.fullmatch(name) for name, _ in request.headers)
+    host = re.sub(r":\d*\Z", "", request.host).strip("[]").lower()
+    if is_forwarded or not is_loopback(request.remote_addr or "") or not is_loopback(host):
         raise NotFound("Mails are shown on this machine alone.")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether this is an IP of this machine alone, or localhost."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class SentMails(MethodView):

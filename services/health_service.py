@@ -114,19 +114,21 @@ def _emails(state: str) -> Any:
 
 
 def start_metrics(app: Flask) -> None:
-    """Serve metrics on METRICS_PORT if it is set; call it after any fork.
+    """Serve metrics on METRICS_HOST and METRICS_PORT if it is set; call it after any fork.
 
     Raises:
         SettingsError: the port can't be used.
     """
-    host, port = app.config["HOST"], app.config["METRICS_PORT"]
+    host, port = app.config["METRICS_HOST"], app.config["METRICS_PORT"]
     if not port:
         return
     metrics.start_at_zero(app.extensions["worker"].handlers, _routes(app))
     try:
         start_metrics_server(host, port, Gauges(app))
     except OSError as error:
-        raise SettingsError({"METRICS_PORT": [str(error)]}) from None
+        raise SettingsError(
+            {"METRICS_PORT": [f"Can't listen on {host}:{port}: {error}."]}
+        ) from None
 
 
 def _routes(app: Flask) -> Iterator[tuple[str, str]]:

@@ -5,8 +5,47 @@ import requests
 from flask import request
 
 from tests.support.client import ADA, EVE
+from web import client_ip
 
 ONE_PER_MINUTE = {"RATELIMIT_ENABLED": True, "RATELIMIT_LOGIN_PER_IP": "1 per minute"}
+
+SPELLINGS = {
+    "192.0.2.1:4711": "192.0.2.1",
+    '"192.0.2.1:4711"': "192.0.2.1",
+    "192.0.2.1:_port": "192.0.2.1",
+    "[2001:db8::1]": "2001:db8::1",
+    '"[2001:db8::1]"': "2001:db8::1",
+    '"[2001:DB8:0:0::1]:4711"': "2001:db8::1",
+    "[2001:db8::1]:4711": "2001:db8::1",
+    "2001:0db8::0001": "2001:db8::1",
+    "::ffff:192.0.2.1": "192.0.2.1",
+    "[::ffff:192.0.2.1]:4711": "192.0.2.1",
+    "[::ffff:c000:201]": "192.0.2.1",
+    "[fe80::1%eth0]:4711": "fe80::1",
+}
+NO_IPS = [
+    "unknown",
+    "_hidden",
+    "",
+    "::1::",
+    "1.2.3",
+    "1.2.3.4.5",
+    "192.0.2.1:",
+    "192.0.2.1:123456",
+    '"192.0.2.1',
+    "[2001:db8::1",
+    "2001:db8::1]:80",
+    "for=192.0.2.1",
+    "192.0.2.01",
+    "1" * 20_000,
+    "\xff",
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_logged():
+    """Forget what this process has logged once."""
+    client_ip._warn_once.cache_clear()
 
 
 @pytest.fixture
@@ -49,10 +88,31 @@ class TestForwardedFor:
         log_in = behind(proxies=2)
         assert [log_in(ip) for ip in ("192.0.2.1", "192.0.2.2")] == [401, 429]
 
-    @pytest.mark.parametrize("forwarded", ["unknown", "192.0.2.1:4711", "::1::", "1.2.3", "\xff"])
-    def test_clients_without_an_ip_are_one_client(self, behind, forwarded):
+    @pytest.mark.parametrize("forwarded", NO_IPS)
+    def test_clients_without_an_ip_count_as_the_proxy(self, behind, forwarded):
         log_in = behind(proxies=1)
-        assert [log_in(ip) for ip in ("nobody", forwarded, "192.0.2.1")] == [401, 429, 401]
+        assert [log_in(ip) for ip in ("127.0.0.1", forwarded, "192.0.2.1")] == [401, 429, 401]
+
+    @pytest.mark.parametrize(("forwarded", "ip"), SPELLINGS.items(), ids=SPELLINGS)
+    def test_spelling_of_rfc_7239_is_read(self, behind, caplog, forwarded, ip):
+        caplog.set_level("INFO")
+        log_in = behind(proxies=1)
+        assert [log_in(text) for text in (forwarded, f"6.6.6.6, {ip}", "::2")] == [401, 429, 401]
+        assert f"event=login_failed ip={ip} " in caplog.text
+
+    def test_entry_without_an_ip_is_logged_once(self, behind, caplog):
+        log_in = behind(proxies=1)
+        for text in ("192.0.2.1", "unknown", "_hidden"):
+            log_in(text)
+        assert [r.levelname for r in caplog.records if "names no IP" in r.getMessage()] == [
+            "WARNING"
+        ]
+
+    def test_header_that_nobody_trusts_is_logged_once(self, behind, caplog):
+        log_in = behind(proxies=0)
+        for text in ("192.0.2.1", "192.0.2.2"):
+            log_in(text)
+        assert caplog.text.count("TRUSTED_PROXIES is 0") == 1
 
     @pytest.mark.parametrize(
         ("one", "same", "another"),

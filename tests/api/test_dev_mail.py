@@ -143,8 +143,15 @@ class TestAccess:
         [
             ("localhost:5000", "127.0.0.1", 200),
             ("[::1]:5000", "::1", 200),
-            ("movie-bag.example", "127.0.0.1", 200),
+            ("LOCALHOST", "127.0.0.1", 200),
+            ("127.0.0.2:5000", "127.9.9.9", 200),
             ("127.0.0.1:5000", "192.168.1.7", 404),
+            ("127.0.0.1:5000", "0.0.0.0", 404),
+            ("movie-bag.example", "127.0.0.1", 404),  # PUBLIC_URL's
+            ("127.0.0.1.evil.example", "127.0.0.1", 404),
+            ("0.0.0.0:5000", "127.0.0.1", 404),
+            ("[::]:5000", "::1", 404),
+            ("192.168.1.7:5000", "127.0.0.1", 404),
             ("evil.example:5000", "127.0.0.1", 404),
             ("localhost.evil.example", "127.0.0.1", 404),
         ],
@@ -155,6 +162,28 @@ class TestAccess:
             response = api.app.test_client().get(path, environ_overrides=environ)
             assert response.status_code == (status if path == "/dev/mail" else 404)
             assert ("on this machine alone" in response.text) == (status == 404)
+
+    @pytest.mark.parametrize("proxies", [0, 1])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "X-Forwarded-For",
+            "x-forwarded-host",
+            "X-Forwarded-Proto",
+            "Forwarded",
+            "Via",
+            "X-Real-IP",
+            "CF-Connecting-IP",
+            "True-Client-IP",
+            "X-Client-IP",
+        ],
+    )
+    def test_request_through_a_proxy_or_tunnel_is_refused(self, serve, name, proxies):
+        api = serve(TRUSTED_PROXIES=proxies, PUBLIC_URL="http://localhost:5000")
+        for value in ("127.0.0.1", ""):
+            response = api.get("/dev/mail", headers={name: value, "Host": "localhost:5000"})
+            assert response.status_code == 404
+        assert api.get("/dev/mail", headers={"Accept-Via": "x"}).status_code == 200
 
     def test_production_has_no_pages_and_no_copies(self, make_app, http, mailbox):
         http.app = make_app()

@@ -1,6 +1,7 @@
 """The metrics for Prometheus, on METRICS_PORT."""
 
 import re
+import socket
 import threading
 import time
 from typing import NamedTuple
@@ -72,6 +73,29 @@ def increase(observed, documents):
         return (scrape(observed.port)(name, **labels) or 0) - (before(name, **labels) or 0)
 
     return increase
+
+
+class TestMetricsServer:
+    @pytest.mark.parametrize("path", ["/", "/metrics/", "/metricsx", "/healthz", "/metrics/x"])
+    def test_other_paths_are_not_found(self, observed, path):
+        response = requests.get(f"http://127.0.0.1:{observed.port}{path}", timeout=10)
+        assert (response.status_code, response.text) == (404, "")
+
+    def test_it_listens_on_loopback_whatever_host_is(self, run):
+        port = free_port()
+        run(HOST="0.0.0.0", METRICS_PORT=port)
+        assert scrape(port)("process_start_time_seconds")
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.2", port)) != 0
+
+    def test_it_listens_on_metrics_host(self, run):
+        port = free_port()
+        run(METRICS_HOST="127.0.0.2", METRICS_PORT=port)
+        assert requests.get(f"http://127.0.0.2:{port}/metrics", timeout=10).ok
+
+    def test_port_of_another_service_prevents_the_start(self, observed, run):
+        with pytest.raises(AssertionError, match="METRICS_PORT: Can't listen on 127.0.0.1"):
+            run(METRICS_PORT=observed.port)
 
 
 class TestRequests:

@@ -1,5 +1,6 @@
 """The start of the server: what stops it, what it says, and what it creates."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from mongoengine import disconnect
 
 import run as run_py
 from config import RENAMED_SETTINGS, SettingsSchema
+from database.db import without_credentials
 from database.embedded.development import development_key, prepare_development
 from tests.support.concurrency import run_simultaneously
 from tests.support.processes import HOME, environment, free_port
@@ -17,6 +19,16 @@ from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.smtp_server import silent_server
 
 REQUIRED = sorted(PRODUCTION_SETTINGS.keys() - {"APP_ENV"})
+
+BADLY_ESCAPED = [
+    "hush@s3cr3t",
+    "hush/s3cr3t",
+    "4711/s3cr3t",
+    "hush?s3cr3t",
+    "4711?s3cr3t=hush",
+    "hush#s3cr3t",
+    "hush:s3cr3t@4711",
+]
 
 
 def run_program(name, **settings):
@@ -92,6 +104,30 @@ class TestUnusableSettings:
         message = refused_start(**given)
         assert message.startswith(f"These settings can't be used:\n  {next(iter(given))}: ")
 
+    @pytest.mark.parametrize("name", ["MONGODB_URI", "RATELIMIT_STORAGE_URI"])
+    @pytest.mark.parametrize("password", BADLY_ESCAPED)
+    def test_part_of_a_password_is_never_printed(
+        self, refused_start, caplog, capsys, name, password
+    ):
+        scheme = {"MONGODB_URI": "mongodb", "RATELIMIT_STORAGE_URI": "redis"}[name]
+        message = refused_start(**{name: f"{scheme}://ada:{password}@localhost/x"})
+        printed = message + caplog.text + "".join(capsys.readouterr())
+        assert f"  {name}: " in message
+        assert not any(part in printed for part in ("hush", "s3cr3t", "4711"))
+
+    @pytest.mark.parametrize("command", ["db check", "user list", "mail list", "movies import x"])
+    @pytest.mark.parametrize("password", ["hush%zzs3cr3t", "hush/s3cr3t", "4711/s3cr3t"])
+    def test_command_prints_no_part_of_a_password(self, tmp_path, command, password):
+        uri = f"mongodb://ada:{password}@localhost/x"
+        words = [sys.executable, "-m", "flask", "--app", "app", *command.split()]
+        env = environment(MONGODB_URI=uri, DATA_DIR=tmp_path / "data")
+        (tmp_path / "x").touch()
+        ended = subprocess.run(
+            words, cwd=HOME, env=env | {"PWD": str(tmp_path)}, capture_output=True, text=True
+        )
+        assert ended.returncode != 0
+        assert not any(part in ended.stdout + ended.stderr for part in ("hush", "s3cr3t", "4711"))
+
     def test_taken_port_is_printed_in_one_line(self, database, tmp_path):
         with silent_server() as port:
             ended = run_program("run.py", PORT=port, MONGODB_URI=database, DATA_DIR=tmp_path)
@@ -155,8 +191,32 @@ class TestDevelopment:
         greeting = server.log.read_text()
         assert f"Movie-bag is on {server.url}" in greeting
         assert f"emails go to {server.data_dir}/email.log" in greeting
-        assert f"the database is {database}" in greeting
+        assert f"the database is {database.partition('?')[0]}\n" in greeting
         assert "limits are 10 times those of production: RATELIMIT_… in .env.example" in greeting
+
+    @pytest.mark.parametrize(
+        ("host", "url"),
+        [
+            ("0.0.0.0", "http://127.0.0.1:5000"),
+            ("::", "http://[::1]:5000"),
+            ("::1", "http://[::1]:5000"),
+            ("localhost", "http://localhost:5000"),
+            ("192.0.2.1", "http://192.0.2.1:5000"),
+        ],
+    )
+    def test_url_of_the_greeting_can_be_opened(self, make_app, host, url):
+        greeting = run_py._greeting(make_app(APP_ENV="development", HOST=host))
+        assert f"Movie-bag is on {url}: open it" in greeting
+        assert f"curl {url}/api/auth/signup" in greeting
+
+    def test_greeting_of_all_addresses_opens(self, run):
+        server = run(HOST="0.0.0.0")
+        (url,) = re.findall("Movie-bag is on (http://.*?): open it", server.log.read_text())
+        assert requests.get(url, timeout=10).ok
+
+    def test_greeting_has_no_password(self, run, database):
+        uri = database.replace("mongodb://", "mongodb://ada:hush@") + "&authSource=admin"
+        assert without_credentials(uri) == database.partition("?")[0]
 
     def test_server_starts_while_its_database_is_away(self, run):
         with silent_server() as port:

@@ -108,10 +108,11 @@ class TestStart:
 
     def test_metrics_port_in_use_prevents_the_start(self, gunicorn):
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            _, process = gunicorn(METRICS_PORT=listener.getsockname()[1])
+            metrics_port = listener.getsockname()[1]
+            _, process = gunicorn(METRICS_PORT=metrics_port)
             log = process.communicate(timeout=30)[1]
         assert process.returncode != 0
-        assert "METRICS_PORT: [Errno 98] Address already in use" in log
+        assert f"METRICS_PORT: Can't listen on 127.0.0.1:{metrics_port}: [Errno 98]" in log
 
 
 class TestRequests:

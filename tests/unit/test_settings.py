@@ -48,6 +48,7 @@ DEFAULTS = {
     "PASSWORD_MIN_LENGTH": 8,
     "PASSWORD_MIN_SCORE": 2,
     "CORS_ORIGINS": [],
+    "METRICS_HOST": "127.0.0.1",
     "METRICS_PORT": None,
     "TRUSTED_PROXIES": 0,
     "RATELIMIT_ENABLED": True,
@@ -72,7 +73,13 @@ INVALID = {
     "PORT=abc": "Not a valid integer.",
     "PORT=0": "greater than or equal to 1 and less than or equal to 65535",
     "PORT=70000": "greater than or equal to 1 and less than or equal to 65535",
-    "MONGODB_URI=nonsense": "Must be a mongodb:// URI.",
+    "MONGODB_URI=nonsense": "Must be a mongodb:// URI, percent-encoded.",
+    "MONGODB_URI=mongodb://ada:p@ss@db.example/": "percent-encoded",
+    "MONGODB_URI=mongodb://ada:5/ss@db.example/": "percent-encoded",
+    "MONGODB_URI=mongodb://ada:5?s=s@db.example/": "percent-encoded",
+    "MONGODB_URI=mongodb+srv://ada:5#s@db.example/": "percent-encoded",
+    "RATELIMIT_STORAGE_URI=redis://:5/ss@redis.example": "percent-encoded",
+    "RATELIMIT_STORAGE_URI=rediss://:p@ss@redis.example/0": "percent-encoded",
     "MONGODB_TIMEOUT=0": "greater than or equal to 1 and less than or equal to 12",
     "MAIL_PORT=25.5": "Not a valid integer.",
     "MAIL_USE_TLS=maybe": "Not a valid boolean.",
@@ -112,7 +119,7 @@ INVALID = {
     "CORS_ORIGINS=https://app.example.com/": "each by name",
     "CORS_ORIGINS=app.example.com": "each by name",
     "TRUSTED_PROXIES=-1": "greater than or equal to 0 and less than or equal to 9",
-    "RATELIMIT_STORAGE_URI=http://localhost": "Must be memory:// or a redis:// URI.",
+    "RATELIMIT_STORAGE_URI=http://localhost": "Must be memory:// or a redis:// URI",
     "RATELIMIT_LOGIN_PER_IP=often": "Must be a limit like 5 per minute.",
     "RATELIMIT_LOGIN_PER_IP=5": "Must be a limit like 5 per minute.",
     "RATELIMIT_LOGIN_PER_IP=0 per minute": "Must be a limit like 5 per minute.",
@@ -250,7 +257,18 @@ class TestSources:
 
     def test_unreadable_file_is_named(self, env_file):
         env_file.write_bytes(b"HOST=\xff")
-        assert problems().keys() == {"ENV_FILE_LOCATION"}
+        assert problems() == {"ENV_FILE_LOCATION": "Must be a text in UTF-8."}
+
+    @pytest.mark.parametrize("quote", ["", "'", '"'])
+    @pytest.mark.parametrize("text", ["pa${ss}word", "pa${HOME}", "$$", "${a:-b}", "p$HOST"])
+    def test_value_in_the_file_is_not_interpolated(self, env_file, text, quote):
+        env_file.write_text(f"MAIL_PASSWORD={quote}{text}{quote}")
+        assert load_settings()["MAIL_PASSWORD"] == text
+
+    def test_value_that_flask_interpolated_is_read_from_the_file(self, env_file, monkeypatch):
+        env_file.write_text("MAIL_PASSWORD=pa${ss}word")
+        monkeypatch.setenv("MAIL_PASSWORD", "paword")  # `flask` has done that before
+        assert load_settings()["MAIL_PASSWORD"] == "pa${ss}word"
 
 
 class TestRenamedSettings:

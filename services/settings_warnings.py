@@ -1,0 +1,51 @@
+"""Settings that can be used, but are hardly meant: a warning each at the start."""
+
+import difflib
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dotenv import dotenv_values
+
+from config import RENAMED_SETTINGS, SettingsSchema, env_file
+
+SECRETS = ("JWT_SECRET_KEY", "MONGODB_URI", "MAIL_PASSWORD", "RATELIMIT_STORAGE_URI")
+KNOWN = {*SettingsSchema().fields, *RENAMED_SETTINGS, "ENV_FILE_LOCATION"}
+# Too short: PGHOST is no misspelt HOST.
+GUESSES = KNOWN - {"HOST", "PORT"}
+# The environment has names of other programs, which are rarely so similar to ours.
+SIMILARITY = 0.82
+OURS = re.compile("RATELIMIT_")
+READABLE_BY_OTHERS = 0o004
+
+logger = logging.getLogger(__name__)
+
+
+def log_warnings(config: Mapping[str, Any]) -> None:
+    """Log what the settings of an application hardly mean; values are never logged."""
+    for old, new in config["RENAMED_SETTINGS_IN_USE"].items():
+        logger.warning("The setting %s is now called %s", old, new)
+    for name in sorted(set(config["UNKNOWN_SETTINGS"]) - KNOWN):
+        for sentence in _about_unknown(name):
+            logger.warning("%s", sentence)
+    if exposed := _exposed_secrets():
+        path = env_file()
+        logger.warning("Every user can read %s, which has %s: chmod 600 it", path, exposed)
+
+
+def _about_unknown(name: str) -> Iterator[str]:
+    similar = difflib.get_close_matches(name, GUESSES, n=1, cutoff=SIMILARITY)
+    if similar:
+        yield f"There is no setting {name}: {similar[0]} is meant?"
+    elif OURS.match(name):
+        (nearest,) = difflib.get_close_matches(name, GUESSES, n=1, cutoff=0)
+        yield f"There is no setting {name}: {nearest} is meant?"
+
+
+def _exposed_secrets() -> str:
+    path = env_file()
+    if not path.is_file() or not path.stat().st_mode & READABLE_BY_OTHERS:
+        return ""
+    values = dotenv_values(path, interpolate=False)
+    return ", ".join(name for name in SECRETS if values.get(name))
