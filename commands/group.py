@@ -1,6 +1,6 @@
 """The base of all command groups."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -8,7 +8,8 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from database.db import DATABASE_ERRORS
+from database.db import DATABASE_ERRORS, without_credentials
+from database.embedded.server import EmbeddedDatabase
 from database.startup import open_current_database
 from services.errors import ApiError
 
@@ -23,12 +24,13 @@ class Group(AppGroup):
         super().__init__(name, help=help_text)
         self._open = opener
 
-    def command(self, *args: Any, **options: Any) -> Any:
-        """Register a function as a command."""
+    def command(self, *args: Any, creates: bool = False, **options: Any) -> Any:
+        """Register a function as a command; `creates`: it may create the embedded database."""
 
         def decorate(function: Callable[..., Any]) -> click.Command:
             @wraps(function)
             def run(*arguments: Any, **given: Any) -> Any:
+                _announce_database(current_app.config, creates)
                 self._open(current_app._get_current_object())  # type: ignore[attr-defined]
                 return function(*arguments, **given)
 
@@ -45,3 +47,15 @@ class Group(AppGroup):
             raise click.ClickException(" ".join(reasons or [error.message])) from None
         except DATABASE_ERRORS as error:
             raise click.ClickException(f"The database does not answer: {error}") from None
+
+
+def _announce_database(config: Mapping[str, Any], creates: bool) -> None:
+    """Print what a command works on; raises ClickException if it would read a new database."""
+    uri, data_dir = config["MONGODB_URI"], config["DATA_DIR"]
+    where = without_credentials(uri) if uri else f"embedded in {data_dir}"
+    click.echo(f"APP_ENV is {config['APP_ENV']}, the database is {where}", err=True)
+    if not (uri or creates or EmbeddedDatabase.exists(data_dir)):
+        raise click.ClickException(
+            f"There is no database in {data_dir} yet. Start the server first, or set APP_ENV and"
+            " MONGODB_URI as the service has them."
+        )

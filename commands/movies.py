@@ -15,7 +15,7 @@ NO_OWNER = "0" * 24
 movies = Group("movies", "Manage the bag.")
 
 
-@movies.command("import")
+@movies.command("import", creates=True)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--by", metavar="EMAIL", help="Who added the movies; without it, nobody.")
 def import_movies(file: Path, by: str | None) -> None:

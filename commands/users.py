@@ -23,7 +23,7 @@ def normalize_email(email: str) -> str:
     return str(load(EmailSchema(), {"email": email})["email"])
 
 
-@user.command()
+@user.command(creates=True)
 @click.argument("email")
 @click.option("--name", help="The name in emails to the user.")
 @click.option("--admin", is_flag=True, help="Allow the user to manage other users.")

@@ -41,6 +41,11 @@ class EmbeddedDatabase:
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="database", daemon=True)
 
+    @staticmethod
+    def exists(data_dir: Path) -> bool:
+        """Return whether data_dir has a database."""
+        return (data_dir / "database").is_dir()
+
     def start(self) -> str:
         """Start the server, or find the running one; return its URI.
 

@@ -80,9 +80,9 @@ def output(ended):
 
 
 def error_line(ended):
-    """Return the reason of a command that failed: one line on stderr, and nothing else."""
+    """Return the reason of a command that failed: a line on stderr after that of the database."""
     assert (ended.exit_code, ended.stdout) == (1, "")
-    return re.fullmatch("Error: (.+)\n", ended.stderr)[1]
+    return re.fullmatch("(?:APP_ENV is .+\n)?Error: (.+)\n", ended.stderr)[1]
 
 
 def make_admin(app, email):
@@ -110,10 +110,6 @@ class TestDatabaseConnection:
     def test_command_without_database_creates_nothing(self, flask_process, tmp_path, words):
         output(flask_process(*words.split(), MONGODB_URI=None))
         assert not (tmp_path / "data").exists()
-
-    def test_first_command_creates_the_database(self, flask_process, tmp_path):
-        assert output(flask_process("user", "list", MONGODB_URI=None)) == ""
-        assert {"database", "jwt_secret"} <= {path.name for path in (tmp_path / "data").iterdir()}
 
     def test_flask_shell_has_the_database(self, flask_process):
         User(email=ADA["email"], password="-").save()
@@ -514,4 +510,48 @@ class TestDbCheck:
         monkeypatch.setattr(compatibility, "CHECKS", checks)
         ended = shell("db", "check")
         assert (ended.exit_code, ended.stdout) == (1, "Failed: Documents sing.\n")
-        assert ended.stderr == "Error: This database is incompatible.\n"
+        assert ended.stderr.endswith("\nError: This database is incompatible.\n")
+
+
+class TestWhichDatabase:
+    """Each command says which database it works on; one that only reads creates none."""
+
+    READING = ("user list", "mail list", "mail retry", "mail purge", "db check", "db upgrade")
+    CHANGING = ("user promote", "user demote", "user delete --yes")
+
+    @pytest.mark.parametrize("command", ["user list", "mail list", "db check"])
+    def test_environment_and_database_are_printed(self, flask_process, database, command):
+        ended = flask_process(*command.split())
+        output(ended)
+        where = database.partition("?")[0]
+        assert ended.stderr.startswith(f"APP_ENV is development, the database is {where}\n")
+
+    def test_no_credentials_are_printed(self, flask_process, database):
+        uri = database.replace("mongodb://", "mongodb://ada:hush%40@")
+        ended = flask_process("user", "list", MONGODB_URI=uri)
+        where = database.partition("?")[0]
+        assert ended.stderr.startswith(f"APP_ENV is development, the database is {where}\n")
+        assert "hush" not in ended.stdout + ended.stderr
+
+    def test_production_is_printed(self, flask_process, database):
+        settings = PRODUCTION_SETTINGS | {"MONGODB_URI": database}
+        ended = flask_process("user", "list", **settings)
+        assert "APP_ENV is production, the database is mongodb://127.0.0.1:" in ended.stderr
+
+    @pytest.mark.embedded
+    @pytest.mark.parametrize("command", [*READING, *(f"{it} a@b.example" for it in CHANGING)])
+    def test_command_that_needs_a_database_creates_none(self, flask_process, tmp_path, command):
+        ended = flask_process(*command.split(), MONGODB_URI=None)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert f"the database is embedded in {tmp_path}/data\n" in ended.stderr
+        assert "Error: There is no database in" in ended.stderr
+        assert "Start the server first, or set APP_ENV and MONGODB_URI" in ended.stderr
+        assert not (tmp_path / "data").exists()
+
+    @pytest.mark.embedded
+    def test_created_database_is_named_and_read(self, flask_process, tmp_path):
+        words = ("user", "create", ADA["email"], "--admin", "--password", ADA["password"])
+        created = flask_process(*words, MONGODB_URI=None)
+        assert {"database", "jwt_secret"} <= {path.name for path in (tmp_path / "data").iterdir()}
+        assert f"embedded in {tmp_path}/data\n" in created.stderr
+        assert ADA["email"] in output(flask_process("user", "list", MONGODB_URI=None))

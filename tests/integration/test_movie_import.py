@@ -83,7 +83,7 @@ class TestInvalidLines:
         path.write_text("\n".join(lines))
         result = import_file(path)
         assert result.stdout == "2 added, 0 skipped, 7 invalid\n"
-        errors = result.stderr.splitlines()
+        _, *errors = result.stderr.splitlines()
         assert [error.split(":")[0] for error in errors] == [f"line {n}" for n in range(2, 9)]
         assert errors[1] == "line 3: name: Must be a line of 1 to 200 characters."
         assert errors[2] == "line 4: year: Unknown field."
