@@ -1,17 +1,15 @@
 """The configuration of gunicorn, which reads it by itself; flags and GUNICORN_CMD_ARGS win."""
 
-import atexit
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from typing import Any
 
 from gunicorn import glogging
 
 from config import SettingsError, load_settings
 from deploy.gunicorn_worker import Worker
+from deploy.master import SHARED_MEMORY, env_copy, guard_reload, log_warnings, temporary_folder
 from infra.logging import configure_handler
 from infra.password_hashing import CORES, SERVER_THREADS
 
@@ -21,16 +19,9 @@ except SettingsError as error:
     sys.exit(str(error))
 
 
-def remove(folder: str, owner: int) -> None:
-    """Remove a folder when the process that created it ends; its forks call this too."""
-    if os.getpid() == owner:
-        shutil.rmtree(folder)
-
-
 if settings["METRICS_PORT"]:
     # Before prometheus_client is imported, because it looks once.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="movie-bag-metrics-")
-    atexit.register(remove, os.environ["PROMETHEUS_MULTIPROC_DIR"], os.getpid())
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = temporary_folder("movie-bag-metrics-")
 
 
 class Logger(glogging.Logger):
@@ -56,13 +47,24 @@ worker_class = Worker
 workers = CORES
 threads = SERVER_THREADS
 # Each worker touches a file there to show that it runs; on a slow disk it would seem to hang.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+worker_tmp_dir = SHARED_MEMORY
 control_socket_disable = True  # it is one file in the home directory, for every gunicorn
 
 timeout = 30  # without a sign of activity; no request, however long, prevents that
 keepalive = 75  # longer than proxies keep a connection, so that none is closed under a request
 graceful_timeout = 40  # for the slowest request, on a database that hangs, and the current job
 forwarded_allow_ips = ""  # no header decides about scheme or path, from this machine neither
+
+
+def on_starting(server: Any) -> None:
+    """Warn of settings that are hardly meant, and outlive those that can't be used later."""
+    log_warnings(server, settings)
+    guard_reload(server, settings)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Let a worker read the settings that were checked."""
+    os.environ["ENV_FILE_LOCATION"] = str(env_copy())
 
 
 def post_worker_init(worker: Any) -> None:

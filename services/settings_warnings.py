@@ -29,9 +29,8 @@ def log_warnings(config: Mapping[str, Any]) -> None:
     for name in sorted(set(config["UNKNOWN_SETTINGS"]) - KNOWN):
         for sentence in _about_unknown(name):
             logger.warning("%s", sentence)
-    if exposed := _exposed_secrets():
-        path = env_file()
-        logger.warning("Every user can read %s, which has %s: chmod 600 it", path, exposed)
+    if warning := exposed_secrets():
+        logger.warning("%s", warning)
 
 
 def _about_unknown(name: str) -> Iterator[str]:
@@ -43,9 +42,11 @@ def _about_unknown(name: str) -> Iterator[str]:
         yield f"There is no setting {name}: {nearest} is meant?"
 
 
-def _exposed_secrets() -> str:
+def exposed_secrets() -> str:
+    """Return a warning if every user can read the secrets in the file with settings, else ""."""
     path = env_file()
     if not path.is_file() or not path.stat().st_mode & READABLE_BY_OTHERS:
         return ""
     values = dotenv_values(path, interpolate=False)
-    return ", ".join(name for name in SECRETS if values.get(name))
+    names = ", ".join(name for name in SECRETS if values.get(name))
+    return f"Every user can read {path}, which has {names}: chmod 600 it" if names else ""

@@ -41,7 +41,7 @@ def gunicorn(database, tmp_path_factory):
     def serve(*options, **settings):
         port = free_port()
         settings |= {"MONGODB_URI": database, "DATA_DIR": tmp_path_factory.mktemp("data")}
-        settings |= {"RATELIMIT_ENABLED": False}
+        settings = {"RATELIMIT_ENABLED": False} | settings
         process = subprocess.Popen(
             [*GUNICORN, *options],
             cwd=HOME,
@@ -50,14 +50,16 @@ def gunicorn(database, tmp_path_factory):
             text=True,
         )
         processes.append(process)
+        process.first_lines = []
         for line in process.stderr:
+            process.first_lines.append(line)
             if "Booting worker" in line:
                 return port, process
         raise AssertionError("gunicorn did not start")
 
     yield serve
     for process in processes:
-        process.kill()
+        process.send_signal(signal.SIGQUIT)  # at once, but it removes what it has created
         process.communicate()
 
 
@@ -270,9 +272,16 @@ class TestHeldConnections:
                 assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).ok
 
 
-def is_served(port):
+def workers_of(process):
+    return [
+        int(pid)
+        for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ]
+
+
+def is_served(port, path="/healthz"):
     try:
-        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=1).ok
+        return requests.get(f"http://127.0.0.1:{port}{path}", timeout=1).ok
     except requests.RequestException:
         return False
 
@@ -329,8 +338,7 @@ class TestWorkers:
     @NEEDS_PROC
     def test_kept_connections_are_shared_by_the_workers(self, gunicorn):
         port, process = gunicorn()
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        workers = wait_until(lambda: len(pids := children.read_text().split()) == 2 and pids)
+        workers = wait_until(lambda: len(pids := workers_of(process)) == 2 and pids)
         # Each has the thread of its job worker shortly before it accepts connections.
         wait_until(lambda: all(len(os.listdir(f"/proc/{pid}/task")) > 1 for pid in workers))
         # Which worker gets the first few is a matter of chance.
@@ -361,6 +369,85 @@ def count_connections(pid, port):
         with suppress(FileNotFoundError):  # closed meanwhile
             count += os.readlink(descriptor) in sockets
     return count
+
+
+class TestReload:
+    """SIGHUP replaces the workers, unless the settings of now can't be used."""
+
+    @pytest.fixture
+    def service(self, gunicorn, tmp_path):
+        """Return a function that writes a .env, and one that returns the next line about it."""
+        env_file = tmp_path / ".env"
+        env_file.touch()
+        port, process = gunicorn(ENV_FILE_LOCATION=env_file)
+
+        def reload(text):
+            wait_until(lambda: is_served(port))
+            env_file.write_bytes(text if isinstance(text, bytes) else text.encode())
+            process.send_signal(signal.SIGHUP)
+            lines = iter(process.stderr.readline, "")
+            next(line for line in lines if "Hang up" in line)
+            line = next(line for line in lines if "Not reloaded" in line or "Booting" in line)
+            assert process.poll() is None
+            return line
+
+        return port, process, reload
+
+    @NEEDS_PROC
+    def test_settings_that_cant_be_used_leave_the_workers(self, service):
+        port, process, reload = service
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            taken = listener.getsockname()[1]
+            for text, name in (
+                ("BCRYPT_LOG_ROUNDS=99", "BCRYPT_LOG_ROUNDS: "),
+                ("APP_ENV=production", "JWT_SECRET_KEY: Is needed in production."),
+                ("MAIL_PASSWORD=\x00", "MAIL_PASSWORD: "),
+                ("CORS_ORIGINS=*", "CORS_ORIGINS: "),
+                ("RATELIMIT_STORAGE_URI=redis://localhost:hush", "RATELIMIT_STORAGE_URI: "),
+                (f"METRICS_PORT={taken}", "METRICS_PORT: Can't listen"),
+            ):
+                line = reload(text)
+                assert "ERROR" in line
+                assert name in line
+                assert "hush" not in line
+                assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).ok
+        os.kill(workers_of(process)[0], signal.SIGKILL)  # the next one reads a copy
+        next(line for line in iter(process.stderr.readline, "") if "Booting" in line)
+        wait_until(lambda: is_served(port))
+        assert "Booting worker" in reload("BCRYPT_LOG_ROUNDS=5")
+        wait_until(lambda: is_served(port))
+
+    def test_unreadable_file_leaves_the_workers(self, service):
+        port, _, reload = service
+        assert "ENV_FILE_LOCATION: Must be a text in UTF-8." in reload(b"HOST=\xff")
+        assert is_served(port)
+
+
+class TestWarnings:
+    """Settings that are hardly meant, with several workers or services."""
+
+    def test_counts_in_memory_of_several_workers_are_logged(self, gunicorn):
+        _, process = gunicorn(RATELIMIT_ENABLED=True)
+        (line,) = [line for line in process.first_lines if "RATELIMIT_STORAGE_URI" in line]
+        assert "WARNING" in line
+        assert "each of 2 workers counts by itself" in line
+
+    @pytest.mark.parametrize(
+        ("options", "settings"),
+        [(("--workers", "1"), {"RATELIMIT_ENABLED": True}), ((), {"RATELIMIT_ENABLED": False})],
+        ids=["one worker", "no limits"],
+    )
+    def test_one_worker_and_no_limits_are_not_logged(self, gunicorn, options, settings):
+        _, process = gunicorn(*options, METRICS_PORT=free_port(), **settings)
+        assert not [line for line in process.first_lines if "WARNING" in line]
+
+    def test_metrics_port_of_two_services_is_logged(self, gunicorn):
+        metrics_port = free_port()
+        gunicorn(METRICS_PORT=metrics_port)
+        wait_until(lambda: is_served(metrics_port, "/metrics"))
+        _, process = gunicorn(METRICS_PORT=metrics_port)
+        (line,) = [line for line in process.first_lines if "METRICS_PORT" in line]
+        assert f"METRICS_PORT {metrics_port} is another service's too" in line
 
 
 class TestLog:
