@@ -5,7 +5,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from commands.users import normalize_email
-from database.embedded.development import KEY_FILE, development_key
+from database.embedded.private_files import KEY
 from infra.pseudonym import pseudonym
 from services.errors import SchemaValidationError
 
@@ -27,7 +27,7 @@ def _signing_keys() -> list[str]:
     keys: list[str] = current_app.config["JWT_SECRET_KEYS"]
     if keys:
         return keys
-    data_dir = current_app.config["DATA_DIR"]
-    if not (data_dir / KEY_FILE).exists():
+    key = current_app.config["DATA_DIR"] / KEY
+    if not key.exists():
         raise click.ClickException("There is no signing key yet: the server creates it.")
-    return [development_key(data_dir)]
+    return [key.read_text()]

@@ -83,9 +83,9 @@ class ChunkedBody:
         return line is not None
 
     def _take_line(self) -> bytes | None:
-        line, end, rest = self._unread.partition(b"\r\n")
+        line, end, following = self._unread.partition(b"\r\n")
         if end:
-            self._unread = rest
+            self._unread = following
             return line
         if b"\n" in line or len(line) > MAX_LINE_BYTES:
             self._refuse("Invalid line in a chunked body")

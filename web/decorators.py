@@ -93,16 +93,15 @@ def response(
     many: bool = False,
     dump: Callable[[Any], Any] | None = None,
     headers: Mapping[str, str] | None = None,
-    name: str = "",
-    location: str = "",
+    **about: str,
 ) -> Decorator:
     """Serialise what a view returns by a schema, one object or a list, and note its errors.
 
     A view may return its result with headers of its own, as a tuple. `dump` is a function that
-    returns the same as `schema.dump`, faster. `name` is the view's in generated clients, whose
-    users depend on it. `location` is the path of what was created.
+    returns the same as `schema.dump`, faster. `about` may have a `name`, the view's in generated
+    clients, whose users depend on it, and a `location`, the path of what was created.
     """
-    dump = dump or schema(many=many).dump
+    dump, location = dump or schema(many=many).dump, about.get("location")
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -113,14 +112,7 @@ def response(
             created = {"Location": public_url(location.format(**data))} if location else {}
             return json_response(data, 200, {**(headers or {}), **own, **created})
 
-        return note(
-            wrapper,
-            name=name,
-            response=schema,
-            many=many,
-            location=location,
-            errors=error_classes,
-        )
+        return note(wrapper, response=schema, many=many, errors=error_classes, **about)
 
     return decorate
 

@@ -1,5 +1,6 @@
 """The start of the server: what stops it, what it says, and what it creates."""
 
+import os
 import re
 import signal
 import subprocess
@@ -10,9 +11,9 @@ import requests
 from mongoengine import disconnect
 
 import run as run_py
-from config import RENAMED_SETTINGS, SettingsSchema
+from config import RENAMED_SETTINGS, SettingsError, SettingsSchema
 from database.db import without_credentials
-from database.embedded.development import development_key, prepare_development
+from database.embedded.development import prepare_development
 from tests.support.concurrency import run_simultaneously
 from tests.support.processes import HOME, environment, free_port
 from tests.support.settings import PRODUCTION_SETTINGS
@@ -244,19 +245,27 @@ def development_settings(data_dir, key=None):
     }
 
 
+def key_of(data_dir):
+    config = development_settings(data_dir)
+    prepare_development(config)
+    return config["JWT_SECRET_KEY"]
+
+
 def keys_of_threads(data_dir):
-    return run_simultaneously(8, lambda _: development_key(data_dir))
+    return run_simultaneously(8, lambda _: key_of(data_dir))
 
 
 def keys_of_processes(data_dir):
     code = """
 import os, pathlib, sys
-from database.embedded.development import development_key
+from database.embedded.development import prepare_development
 reader, writer = os.pipe()
 for _ in range(8):
     if os.fork() == 0:
         os.read(reader, 1)
-        os.write(1, f"{development_key(pathlib.Path(sys.argv[1]))}\\n".encode())
+        config = {"DATA_DIR": pathlib.Path(sys.argv[1]), "JWT_SECRET_KEYS": [], "MONGODB_URI": ""}
+        prepare_development(config)
+        os.write(1, f"{config['JWT_SECRET_KEY']}\\n".encode())
         os._exit(0)
 os.write(writer, b"12345678")
 while os.wait()[1] == 0: pass
@@ -303,3 +312,86 @@ class TestDevelopmentKey:
         token = http.log_in().json()["token"]
         http.app = make_app(APP_ENV="development", JWT_SECRET_KEY=None)
         assert http.verify(token).status_code == 200
+
+
+class TestPrivateFiles:
+    """What was in DATA_DIR before: repaired if it is ours, refused if it may be planted."""
+
+    KEY = "a key of an earlier start, long enough to sign"
+
+    @pytest.fixture
+    def data_dir(self, tmp_path):
+        """Return a DATA_DIR as an earlier start leaves it."""
+        data_dir = tmp_path / "data"
+        data_dir.mkdir(mode=0o700)
+        for name in ("jwt_secret", "email.log", "database/nx/file"):
+            (data_dir / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (data_dir / name).write_text(self.KEY)
+            (data_dir / name).chmod(0o600)
+        (data_dir / "database").chmod(0o700)
+        return data_dir
+
+    def warnings(self, caplog):
+        return [record.getMessage() for record in caplog.records]
+
+    def test_private_files_stay_as_they_are(self, data_dir, caplog):
+        assert key_of(data_dir) == self.KEY
+        assert self.warnings(caplog) == []
+
+    @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o755, 0o701])
+    def test_open_folder_is_closed_to_others(self, data_dir, caplog, mode):
+        data_dir.chmod(mode)
+        key = key_of(data_dir)
+        assert data_dir.stat().st_mode & 0o777 == 0o700
+        assert f"{data_dir} had mode {mode:03o}" in caplog.text
+        is_planted = bool(mode & 0o022)
+        assert (key != self.KEY) == is_planted
+        assert ("every token is void" in caplog.text) == is_planted
+        caplog.clear()
+        assert key_of(data_dir) == key
+        assert self.warnings(caplog) == []
+
+    @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o666, 0o602])
+    def test_key_that_others_could_read_is_replaced(self, data_dir, caplog, mode):
+        (data_dir / "jwt_secret").chmod(mode)
+        key = key_of(data_dir)
+        assert len(key) == 43
+        assert (data_dir / "jwt_secret").stat().st_mode & 0o777 == 0o600
+        assert "could be read or written by others" in caplog.text
+        assert key not in caplog.text
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"x" * 31, b"\n" * 40, b"\xff" * 40, b"\0" * 43], ids=repr
+    )
+    def test_file_that_is_no_key_is_replaced(self, data_dir, caplog, content):
+        (data_dir / "jwt_secret").write_bytes(content)
+        assert len(key_of(data_dir)) == 43
+        assert f"{data_dir}/jwt_secret is no key" in caplog.text
+
+    @pytest.mark.parametrize("name", ["email.log", "database", "database/nx/file", "database/nx"])
+    def test_every_file_is_closed_to_others(self, data_dir, caplog, name):
+        (data_dir / name).chmod(0o777)
+        assert key_of(data_dir) == self.KEY
+        assert (data_dir / name).stat().st_mode & 0o777 == 0o700
+        assert (f"{data_dir / name} had mode 777" in caplog.text) == ("nx" not in name)
+
+    @pytest.mark.parametrize("name", ["jwt_secret", "email.log", "database", "database/nx/file"])
+    def test_symlink_is_refused(self, data_dir, tmp_path, name):
+        (data_dir / name).rename(tmp_path / "elsewhere")
+        (data_dir / name).symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(SettingsError, match=f"DATA_DIR: .*{name} is neither a file"):
+            key_of(data_dir)
+
+    @pytest.mark.parametrize("name", ["jwt_secret", "email.log"])
+    def test_pipe_is_refused(self, data_dir, name):
+        (data_dir / name).unlink()
+        os.mkfifo(data_dir / name)
+        with pytest.raises(SettingsError, match=f"DATA_DIR: .*{name} is neither a file"):
+            key_of(data_dir)
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="only root gives files to another user")
+    @pytest.mark.parametrize("name", [".", "jwt_secret", "email.log", "database/nx/file"])
+    def test_file_of_another_user_is_refused(self, data_dir, name):
+        os.chown(data_dir / name, 65534, -1)
+        with pytest.raises(SettingsError, match="DATA_DIR: .* belongs to another user"):
+            key_of(data_dir)

@@ -100,7 +100,7 @@ def nginx(database, documents, tmp_path):
         "RATELIMIT_ENABLED": False,
     }
     with ExitStack() as stack:
-        yield Nginx(tmp_path, lambda **more: GunicornServer(tmp_path, **settings | more), stack)
+        yield Nginx(tmp_path, lambda **machine: GunicornServer(tmp_path, **settings | machine), stack)
 
 
 class TestNginx:
