@@ -105,6 +105,25 @@ def claim(documents: Documents) -> bool:
     return (first, second, none) == ({"_id": 11, **claimed}, {"_id": 10, **claimed}, None)
 
 
+def lanes(documents: Documents) -> bool:
+    """Values, and with null missing fields too, can be left out; one of several ids is claimed."""
+    named = {10: "a", 11: "b", 12: None}
+    documents.insert_many([{"_id": n, "run_at": 1, "lane": lane} for n, lane in named.items()])
+    documents.insert_one({"_id": 13, "run_at": 1})
+    for left_out, expected in (([], [10, 11, 12, 13]), (["a"], [11, 12, 13]), (["a", None], [11])):
+        condition = {"run_at": {"$lte": 1}, "lane": {"$nin": left_out}}
+        found = documents.find(condition, ["lane"], sort=[("run_at", 1)], limit=50)
+        if sorted(document["_id"] for document in found) != expected:
+            return False
+    any_of = {"_id": {"$in": [13, 11]}, "run_at": {"$lte": 1}}
+    claimed = documents.find_one_and_update(any_of, {"$set": {"run_at": 9}}, sort=[("_id", 1)])
+    return (
+        claimed is not None
+        and claimed["_id"] == 11
+        and documents.delete_many(any_of).deleted_count == 1
+    )
+
+
 def order_and_limit(documents: Documents) -> bool:
     """Documents after an id come in its order, up to a limit."""
     kinds = {6: "a", 3: "b", 5: "a", 4: "a"}
@@ -152,6 +171,7 @@ CHECKS: tuple[Callable[[Documents], bool], ...] = (
     nested_update,
     nested_condition,
     claim,
+    lanes,
     order_and_limit,
     search,
     unordered_insert,

@@ -242,12 +242,12 @@ class Job(db.Document):
 
     @classmethod
     def claim(cls, job_ids: Iterable[ObjectId], lease_seconds: float) -> "Job | None":
-        """Lease the one of these jobs that has been due for longest; None if none is due."""
+        """Lease the oldest of these jobs that are due; None if none is."""
         now = time.time()
         stored = cls._get_collection().find_one_and_update(
             {"_id": {"$in": [*job_ids]}, "state": cls.QUEUED, "run_at": {"$lte": now}},
             {"$set": {"run_at": now + lease_seconds}, "$inc": {"attempts": 1}},
-            sort=[("run_at", 1)],
+            sort=[("_id", 1)],
             return_document=ReturnDocument.AFTER,
         )
         job: Job | None = stored and cls._from_son(stored)

@@ -1,14 +1,16 @@
 """The order in which a worker takes due jobs: lanes take turns, and slow ones come last.
 
 A job has a lane, its destination: that of an email is its domain. Due jobs are read in batches, in
-which the lanes alternate. Of slow lanes one job at a time is read, while no other job is due. What
-a process knows about lanes is its own: another one learns it at the cost of one slow job.
+which the lanes alternate, first those that are known to be quick. Of slow lanes one job at a time
+is read, while no other job is due. What a process knows about lanes is its own: another one learns
+it at the cost of one slow job.
 """
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import zip_longest
+from typing import TypeVar
 
 from bson import ObjectId
 
@@ -28,6 +30,7 @@ SLOW_LANE_SECONDS = 300.0
 # How many lanes are remembered: each is a part of the query.
 MAX_LANES = 200
 
+T = TypeVar("T")
 Lane = str | None  # jobs without one share a lane
 # Returns the ids of those of some jobs, all of one kind, that need no handling.
 FindUnneeded = Callable[[list[Stored]], Collection[ObjectId]]
@@ -42,6 +45,7 @@ class Lanes:
         self._rounds: list[list[Stored]] = []  # the batch: each round has one job of each lane
         self._read_at = 0.0
         self._slow: dict[Lane, float] = {}  # the time.monotonic() until which a lane is slow
+        self._quick: dict[Lane, None] = {}  # an ordered set: whose last job was quick
         self._served: set[Lane] = set()  # lanes that had a turn since all of them had one
         self._served_slow: set[Lane] = set()
 
@@ -70,14 +74,16 @@ class Lanes:
                 self._note(lane, is_late or isinstance(error, PauseLane))
 
     def _note(self, lane: Lane, is_slow: bool) -> None:
-        self._slow.pop(lane, None)
+        for lanes in (self._slow, self._quick):
+            lanes.pop(lane, None)
         if is_slow:
-            self._slow[lane] = time.monotonic() + SLOW_LANE_SECONDS
+            _remember(self._slow, lane, time.monotonic() + SLOW_LANE_SECONDS)
             self._rounds = [
                 [job for job in jobs if job.get("lane") != lane] for jobs in self._rounds
             ]
-            if len(self._slow) > MAX_LANES:
-                del self._slow[next(iter(self._slow))]
+            self._served.clear()  # quick lanes need not wait for the next slow one
+        else:
+            _remember(self._quick, lane, None)
 
     def _note_turn(self, lane: Lane) -> None:
         served = self._served_slow if lane in self._slow else self._served
@@ -112,7 +118,10 @@ class Lanes:
     def _read(self, skipped: set[Lane]) -> bool:
         while due := find_due(BATCH_SIZE, skipped):
             if needed := self._delete_unneeded(due):
-                self._rounds, self._read_at = _to_rounds(needed), time.monotonic()
+                quick = [job for job in needed if job.get("lane") in self._quick]
+                others = [job for job in needed if job.get("lane") not in self._quick]
+                self._rounds = [*_to_rounds(quick), *_to_rounds(others)]
+                self._read_at = time.monotonic()
                 return True
         return False
 
@@ -124,6 +133,12 @@ class Lanes:
                 metrics.JOBS.labels(kind, metrics.DONE).inc(delete_due(unneeded))
                 due = [job for job in due if job["_id"] not in unneeded]
         return due
+
+
+def _remember(lanes: dict[Lane, T], lane: Lane, value: T) -> None:
+    lanes[lane] = value
+    if len(lanes) > MAX_LANES:
+        del lanes[next(iter(lanes))]
 
 
 def _to_rounds(due: list[Stored]) -> list[list[Stored]]:

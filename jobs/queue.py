@@ -35,7 +35,7 @@ def enqueue(kind: str, lane: str | None = None, **arguments: str) -> str:
 
 
 def claim(job_ids: list[ObjectId]) -> Job | None:
-    """Lease the one of these jobs that has been due for longest, for LEASE_SECONDS."""
+    """Lease the oldest of these jobs that are due, for LEASE_SECONDS."""
     return Job.claim(job_ids, LEASE_SECONDS)
 
 

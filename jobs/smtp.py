@@ -34,11 +34,18 @@ class Client(smtplib.SMTP):
     waiting without end.
     """
 
+    has_recipient: bool  # named in this dialogue
     _deadline: float  # a time.monotonic()
 
     def begin_dialogue(self, seconds: float) -> None:
         """Allow so many seconds for what follows, altogether."""
         self._deadline = time.monotonic() + seconds
+        self.has_recipient = False
+
+    def rcpt(self, *args: Any, **options: Any) -> tuple[int, bytes]:
+        """Name a recipient: what fails from now on may be because of it."""
+        self.has_recipient = True
+        return super().rcpt(*args, **options)
 
     def seconds_left(self) -> float:
         """Return the seconds until the deadline; raises TimeoutError if it is over."""
@@ -122,6 +129,11 @@ class Connection(flask_mail.Connection):
             self.host.login(self.mail.username, self.mail.password)
         return True
 
+    @property
+    def has_recipient(self) -> bool:
+        """Return whether the current dialogue is about a recipient already."""
+        return self.host is not None and self.host.has_recipient
+
     def send(self, *args: Any, **options: Any) -> None:
         """Send an email in a dialogue of its own; raises OSError."""
         if self.host is not None:
@@ -152,9 +164,10 @@ def job_errors(connection: Connection, job_error: Callable[[OSError], Exception]
     try:
         yield
     except Exception as error:
+        meaning = job_error(error) if isinstance(error, OSError) else None
         connection.close()
-        if isinstance(error, OSError):
-            raise job_error(error) from error
+        if meaning:
+            raise meaning from error
         raise
 
 
@@ -164,20 +177,23 @@ def connection_error(error: OSError) -> PauseQueue:
     return PauseQueue(_reason(type(error).__name__ + ":", error), delay)
 
 
-def email_error(error: OSError, personal: Iterable[str]) -> Fail | RetryLater:
+def email_error(
+    error: OSError, connection: Connection, personal: Iterable[str]
+) -> Fail | RetryLater:
     """Return what an error means for the email that is being sent.
 
     A reply of 5xx about the email fails it, any other error delays it (RFC 5321 §4.5.4.1). Its
-    destination is ill if the dialogue had no end: it took too long, was lost, or got a 421. The
-    reason lacks what is `personal`, because a reply may repeat it.
+    destination is ill if the dialogue about the recipient had no end: it took too long, was lost,
+    or got a 421. The reason lacks what is `personal`, because a reply may repeat it.
     """
     code, _ = _reply(error)
-    is_about_email = isinstance(error, (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError))
-    has_ended = is_about_email or isinstance(error, smtplib.SMTPSenderRefused)
+    has_reply = isinstance(error, (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError))
     reason = _reason("SMTP" if code else type(error).__name__ + ":", error, personal)
-    if is_about_email and code >= 500:
+    if has_reply and code >= 500:
         return Fail(reason)
-    return RetryLater(reason) if has_ended and code != SERVICE_CLOSING else PauseLane(reason)
+    if not connection.has_recipient or (has_reply and code != SERVICE_CLOSING):
+        return RetryLater(reason)
+    return PauseLane(reason)
 
 
 def _reason(prefix: str, error: OSError, personal: Iterable[str] = ()) -> str:

@@ -73,10 +73,15 @@ def check() -> dict[str, str]:
         mail = DELAYED if is_mail_delayed() else OK
     except DATABASE_ERRORS as error:
         logger.warning("Not ready: database: %s", error)
-        raise ServiceUnavailableError(errors={"database": ["It doesn't answer."]}) from None
+        raise _not_ready("It doesn't answer.") from None
     if not _write_check(current_app).is_writable():
-        raise ServiceUnavailableError(errors={"database": ["It can't be written."]})
+        raise _not_ready("It can't be written.")
     return {"database": OK, "mail": mail}
+
+
+def _not_ready(reason: str) -> ServiceUnavailableError:
+    metrics.UNAVAILABLE.labels(metrics.DATABASE).inc()
+    return ServiceUnavailableError(errors={"database": [reason]})
 
 
 def is_mail_delayed() -> bool:

@@ -102,7 +102,8 @@ def _deliver(connection: Connection, message: Message, user: User) -> None:
             email_log.append(current_app.config["DATA_DIR"] / "email.log", message)
     else:
         personal = (user.email, user.name or "")
-        with smtp.job_errors(connection, partial(smtp.email_error, personal=personal)):
+        job_error = partial(smtp.email_error, connection=connection, personal=personal)
+        with smtp.job_errors(connection, job_error):
             connection.send(message)
 
 

@@ -58,8 +58,10 @@ def context(app):
 
 
 @pytest.fixture
-def work(handler, stopped_worker, context, clock):
+def work(handler, stopped_worker, context, clock, monkeypatch):
     """Return a function that moves the clock and then works on the jobs that are due."""
+    for name in ("TURN_SECONDS", "SLOW_SECONDS"):  # a machine may be slow
+        monkeypatch.setattr(lanes, name, 1_000.0)
 
     def work_after(seconds=SEND_DELAY):
         clock.shift(seconds)
@@ -445,13 +447,38 @@ class TestLanes:
         work()
         assert handler.handled == ["0", "1"]
 
+    def test_quick_lane_waits_for_one_slow_job(self, work, handler, monkeypatch):
+        """Each of the others is slow for the first time."""
+        monkeypatch.setattr(lanes, "TURN_SECONDS", 0.0)
+        Job.insert(KIND, {"number": "first"}, run_at=0, lane="quick")
+        work()
+
+        def ail(job):
+            if job.lane != "quick":
+                Job.insert(KIND, {"number": f"after {job.lane}"}, run_at=9, lane="quick")
+                raise PauseLane("ill")
+
+        handler.handle = ail
+        insert_due(4, lambda number: f"slow{number}")
+        work()
+        expected = [name for number in range(4) for name in (str(number), f"after slow{number}")]
+        assert handler.handled == ["first", *expected]
+
+    def test_new_lane_has_a_turn_beside_quick_ones(self, work, handler, monkeypatch):
+        monkeypatch.setattr(lanes, "BATCH_SIZE", 2)
+        Job.insert(KIND, {"number": "first"}, run_at=0, lane="quick")
+        work()
+        insert_due(6, lambda number: "new" if number == 5 else "quick")
+        work()
+        assert handler.handled == ["first", "0", "1", "5", "2", "3", "4"]
+
     def test_illness_ends_after_a_while(self, work, handler, monkeypatch):
         monkeypatch.setattr(lanes, "SLOW_LANE_SECONDS", 0.0)
         monkeypatch.setattr(lanes, "BATCH_SIZE", 2)
         insert_due(6, lambda number: "ab"[number % 2])
         handler.handle = raise_once(PauseLane("ill"))
         work()
-        assert handler.handled == ["0", "1", "2", "3", "4", "5"]
+        assert handler.handled == ["0", "1", "2", "4", "3", "5"]
 
     def test_pause_of_the_queue_makes_no_lane_slow(self, work, handler, short_delays):
         insert_due(4, lambda number: "ab"[number % 2])

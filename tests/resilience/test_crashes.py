@@ -142,7 +142,7 @@ class ChangePassword(SetsPassword):
 class DeleteUser(Scenario):
     """The account is complete, or deleted with everything that belongs to it."""
 
-    fewest_steps = 6
+    fewest_steps = 8
 
     def __init__(self, app, mailbox):
         super().__init__(app, mailbox)
@@ -174,7 +174,7 @@ class DeleteUser(Scenario):
 class DeleteAdmin(DeleteUser):
     """One of two admins."""
 
-    fewest_steps = 10
+    fewest_steps = 12
 
     def __init__(self, app, mailbox):
         super().__init__(app, mailbox)
