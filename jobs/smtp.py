@@ -76,7 +76,10 @@ class Client(smtplib.SMTP):
         """Return code and text of a reply; raises SMTPServerDisconnected if it is late."""
         if self.sock is not None:
             self.file = self.file or io.BufferedReader(_Reader(self.sock, self.seconds_left))
-        return super().getreply()
+        reply: tuple[int, bytes] = super().getreply()
+        if self.sock is not None:  # for a TLS handshake that may follow; 0 would not block
+            self.sock.settimeout(max(self._deadline - time.monotonic(), 0.001))
+        return reply
 
     def login(self, *args: Any, **options: Any) -> tuple[int, bytes]:
         """Log in; raises LoginError with the code of the reply: its text may hold secrets."""
