@@ -1,6 +1,5 @@
 """Settings: where they come from, what they default to, and which stop the start."""
 
-import json
 import re
 
 import pytest
@@ -440,9 +439,3 @@ class TestEnvExample:
         limits = {name: in_production for name, (in_production, _) in LIMIT_DEFAULTS.items()}
         env_file.unlink()
         assert read == load_settings() | limits
-
-
-class TestPipfile:
-    def test_no_package_index_is_named(self):
-        assert "[[source]]" not in (HOME / "Pipfile").read_text()
-        assert json.loads((HOME / "Pipfile.lock").read_text())["_meta"]["sources"] == []
