@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.client import ADA, NEW_PASSWORD
 
+FORM = "application/x-www-form-urlencoded"
+
 
 @pytest.fixture
 def page(api, mailed_token):
@@ -70,6 +72,23 @@ class TestSubmit:
         response = api.post(page)
         assert response.status_code == 400
         assert "Missing data for required field." in response.text
+
+    @pytest.mark.parametrize(
+        ("content_type", "data", "status"),
+        [
+            ("multipart/form-data; boundary=x", b"--x--", 415),
+            ("application/json", b'{"password": "x"}', 415),
+            (FORM, b"a=&" * 100, 400),
+            (FORM, b"password=\xff", 400),
+            (f"{FORM}; charset=utf-8", b"password=x&password_confirmation=x", 400),
+        ],
+        ids=["multipart", "JSON", "101 fields", "no UTF-8", "weak password"],
+    )
+    def test_other_body_is_refused_with_a_page(self, api, page, content_type, data, status):
+        response = api.post(page, data=data, headers={"Content-Type": content_type})
+        assert response.status_code == status
+        assert response.headers["Content-Type"].startswith("text/html")
+        assert submit(api, page).status_code == 200
 
     def test_large_form_is_refused_with_a_page(self, api, page):
         response = submit(api, page, "x" * 70_000)
