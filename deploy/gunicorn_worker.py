@@ -45,9 +45,9 @@ class Connection(TConn):
         self.parser = get_parser(cfg, (), client)
         self.data_ready = True
         self.is_cut = False  # not all of the request is here
-        self.start_request()
+        self.receive_next()
 
-    def start_request(self) -> None:
+    def receive_next(self) -> None:
         """Begin to receive a request, of which a part may have come with the one before."""
         self.request = RequestBuffer(self.parser.unreader.take_buffered())
         self.is_continued = False
@@ -106,14 +106,14 @@ class Worker(ThreadWorker):
 
     def enqueue_req(self, conn: Connection) -> None:
         """Receive the next request of a connection, then pass it to a thread."""
-        conn.start_request()
+        conn.receive_next()
         self._receive(conn)
 
     def _receive(self, conn: Connection) -> None:
         state = conn.request.receive(conn.sock)
         if state is State.INCOMPLETE:
             conn.send_continue()
-            self._wait_for_client(conn, self._receive)
+            self._poll(conn, self._receive)
         elif state is State.GONE:
             self._close(conn)
         elif state in REFUSALS:
@@ -124,7 +124,7 @@ class Worker(ThreadWorker):
             conn.parser.unreader.unread(bytes(conn.request.data))
             super().enqueue_req(conn)
 
-    def _wait_for_client(self, conn: Connection, resume: Callable[[Connection], None]) -> None:
+    def _poll(self, conn: Connection, resume: Callable[[Connection], None]) -> None:
         """Call resume when the client sends something before the connection expires."""
 
         def on_readable(_: Any) -> None:
@@ -151,7 +151,7 @@ class Worker(ThreadWorker):
         conn.expire_in(LINGER_SECONDS)
         with suppress(OSError):
             conn.sock.shutdown(socket.SHUT_WR)
-        self._wait_for_client(conn, self._drain)
+        self._poll(conn, self._drain)
 
     def _drain(self, conn: Connection) -> None:
         try:
@@ -159,7 +159,7 @@ class Worker(ThreadWorker):
         except OSError:
             data = b""
         if data:
-            self._wait_for_client(conn, self._drain)
+            self._poll(conn, self._drain)
         else:
             self._close(conn)
 

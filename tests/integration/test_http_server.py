@@ -97,10 +97,10 @@ class TestFraming:
         fields = "Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n"
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
             connection.sendall(HEAD.format("POST /", fields).encode())
-            response = connection.makefile("rb")
-            assert response.readline() == b"HTTP/1.1 100 Continue\r\n"
+            responses = connection.makefile("rb")
+            assert responses.readline() == b"HTTP/1.1 100 Continue\r\n"
             connection.sendall(b"ab")
-            assert b"HTTP/1.1 200 OK\r\n" in response.read()
+            assert b"HTTP/1.1 200 OK\r\n" in responses.read()
         assert seen == [b"ab"]
 
 
