@@ -100,9 +100,7 @@ def nginx(database, documents, tmp_path):
         "RATELIMIT_ENABLED": False,
     }
     with ExitStack() as stack:
-        yield Nginx(
-            tmp_path, lambda **own: GunicornServer(tmp_path, **settings | own), stack
-        )
+        yield Nginx(tmp_path, lambda **own: GunicornServer(tmp_path, **settings | own), stack)
 
 
 class TestNginx:
