@@ -9,7 +9,7 @@ from gunicorn import glogging
 
 from config import SettingsError, load_settings
 from deploy.gunicorn_worker import Worker
-from deploy.master import SHARED_MEMORY, env_copy, guard_reload, log_warnings, temporary_folder
+from deploy.master import SHARED_MEMORY, guard_reload, log_warnings, temporary_folder, use_env_copy
 from infra.logging import configure_handler
 from infra.password_hashing import CORES, SERVER_THREADS
 
@@ -64,7 +64,7 @@ def on_starting(server: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """Let a worker read the settings that were checked."""
-    os.environ["ENV_FILE_LOCATION"] = str(env_copy())
+    use_env_copy()
 
 
 def post_worker_init(worker: Any) -> None:

@@ -80,8 +80,15 @@ def env_copy() -> Path:
 
 
 def copy_env_file() -> None:
-    """Copy the file with settings, which may be missing."""
-    env_copy().write_bytes(env_file().read_bytes() if env_file().is_file() else b"")
+    """Copy the file with settings, if there is one."""
+    if env_file().is_file():
+        env_copy().write_bytes(env_file().read_bytes())
+
+
+def use_env_copy() -> None:
+    """Let this process, a worker, read the copy, which has settings that were checked."""
+    if env_copy.cache_info().currsize or env_file().is_file():
+        os.environ["ENV_FILE_LOCATION"] = str(env_copy())
 
 
 def temporary_folder(prefix: str, parent: str | None = None) -> str:
