@@ -9,7 +9,14 @@ from gunicorn import glogging
 
 from config import SettingsError, load_settings
 from deploy.gunicorn_worker import Worker
-from deploy.master import SHARED_MEMORY, guard_reload, log_warnings, temporary_folder, use_env_copy
+from deploy.master import (
+    SHARED_MEMORY,
+    guard_reload,
+    log_warnings,
+    remove_checked_file,
+    temporary_folder,
+    write_checked_file,
+)
 from infra.logging import configure_handler
 from infra.password_hashing import CORES, SERVER_THREADS
 
@@ -64,18 +71,20 @@ def on_starting(server: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """Let a worker read the settings that were checked."""
-    use_env_copy()
+    write_checked_file(server, worker)
 
 
 def post_worker_init(worker: Any) -> None:
     """Start the threads beside the requests, after the fork and before the first request."""
     # The master ends its workers: a second Ctrl-C must not interrupt the current job.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    remove_checked_file(worker)
     worker.wsgi.extensions["worker"].start()
     worker.wsgi.extensions["start_metrics"]()
 
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Give the current job a few seconds."""
+    remove_checked_file(worker)
     if hasattr(worker, "wsgi"):  # it may have failed earlier
         worker.wsgi.extensions["worker"].stop()

@@ -15,6 +15,7 @@ from services.errors import SchemaValidationError
 @with_appcontext
 def print_pseudonym(email: str) -> None:
     """Print the pseudonym that EMAIL has in the log, for each key of JWT_SECRET_KEY."""
+    click.echo(f"APP_ENV is {current_app.config['APP_ENV']}", err=True)
     try:
         normalized = normalize_email(email)
     except SchemaValidationError:

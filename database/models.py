@@ -15,7 +15,7 @@ import mongoengine as db
 from bson import ObjectId
 from pymongo import ReturnDocument
 
-from database.db import insert_missing
+from database.db import insert_missing, read_batches
 
 USER = "user"
 ADMIN = "admin"
@@ -170,7 +170,8 @@ class User(db.Document):
     @classmethod
     def revoke_sessions_of_everyone(cls) -> None:
         """Remove every session of every user."""
-        cls.objects.update(set__sessions={})
+        for batch in read_batches(cls._get_collection(), ["_id"]):
+            cls.objects(id__in=[user["_id"] for user in batch]).update(set__sessions={})
 
     def change_credentials(
         self, changes: Stored, only_if: Stored, keep_sessions: Mapping[str, Stored]
@@ -221,11 +222,13 @@ class Job(db.Document):
     last_error: str | None = db.StringField()
     lane: str | None = db.StringField()
     waits_for_service: bool = db.BooleanField(default=False)
+    # The time.monotonic() at which this process renewed the lease; not stored.
+    resumed_at = 0.0
 
     meta = {
         **META,
         "indexes": [
-            ("state", "run_at"),
+            ("state", "run_at", "lane"),
             ("state", "kind", "created_at"),
             ("waits_for_service", "created_at"),
         ],

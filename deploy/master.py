@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,39 +55,47 @@ def guard_reload(arbiter: Any, settings: Settings) -> None:
     """Make SIGHUP replace the workers only if new ones can start.
 
     gunicorn would exit for a setting that can't be used, and when a new worker does not boot. So
-    a worker that replaces one that has ended reads a copy of the file that was checked.
+    a worker that replaces one that has ended gets the file as it was when it was checked.
     """
     reload, current = arbiter.reload, settings
-    copy_env_file()
+    arbiter.checked_file = read_env_file()
 
     def reload_if_possible() -> None:
         nonlocal current
-        if problem := find_problem(current):
+        try:
+            problem = find_problem(current)
+            checked, new = read_env_file(), current if problem else load_settings()
+        except (OSError, SettingsError) as error:
+            problem = type(error).__name__
+        if problem:
             arbiter.log.error("Not reloaded, the workers stay: %s", problem)
-        else:
-            current = load_settings()
-            copy_env_file()
-            reload()
+            return
+        arbiter.checked_file, current = checked, new
+        reload()
 
     arbiter.reload = reload_if_possible
 
 
-@cache
-def env_copy() -> Path:
-    """Return the path of the copy, where only this user can read it."""
-    return Path(temporary_folder("movie-bag-settings-", SHARED_MEMORY)) / ".env"
+def read_env_file() -> bytes | None:
+    """Return the file with settings; None if there is none."""
+    return env_file().read_bytes() if env_file().is_file() else None
 
 
-def copy_env_file() -> None:
-    """Copy the file with settings, if there is one."""
-    if env_file().is_file():
-        env_copy().write_bytes(env_file().read_bytes())
+def write_checked_file(arbiter: Any, worker: Any) -> None:
+    """Let a worker read the settings that were checked, in a file that is removed when it has."""
+    worker.checked_file = os.devnull
+    if arbiter.checked_file is not None:
+        descriptor, worker.checked_file = tempfile.mkstemp(".env", "movie-bag-", SHARED_MEMORY)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(arbiter.checked_file)
+            os.fchown(descriptor, worker.cfg.uid, worker.cfg.gid)
+    os.environ["ENV_FILE_LOCATION"] = worker.checked_file
 
 
-def use_env_copy() -> None:
-    """Let this process, a worker, read the copy, which has settings that were checked."""
-    if env_copy.cache_info().currsize or env_file().is_file():
-        os.environ["ENV_FILE_LOCATION"] = str(env_copy())
+def remove_checked_file(worker: Any) -> None:
+    """Remove it: it has secrets."""
+    if worker.checked_file != os.devnull:
+        Path(worker.checked_file).unlink(missing_ok=True)
 
 
 def temporary_folder(prefix: str, parent: str | None = None) -> str:
@@ -111,8 +118,7 @@ def find_problem(current: Settings) -> str:
         return " ".join(error.message.split("\n"))
     for names in ADDRESSES:
         host, port = (settings[name] for name in names)
-        is_new = (host, port) != tuple(current[name] for name in names)
-        if port and is_new and not can_listen(host, port):
+        if port not in (None, current[names[1]]) and not can_listen(host, port):
             return f"{names[1]}: Can't listen on {host}:{port}."
     return _problem_of_application()
 

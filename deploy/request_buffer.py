@@ -82,7 +82,7 @@ class RequestBuffer:
         if not CODING.search(self.data, 0, self._body_at):
             length = LENGTH.search(self.data, 0, self._body_at)
             # int() refuses a number of 4,300 digits.
-            self._length = int(length[1][:18]) if length else 0
+            self._length = int(length[1].lstrip(b"0")[:18] or b"0") if length else 0
 
     def _state_of_head(self) -> State:
         if self.data.count(b"\n") != self.data.count(b"\r\n"):

@@ -48,6 +48,7 @@ def create_server(application: Any, threads: int, **where: Any) -> Server:
         OSError, ValueError: it can't listen there.
     """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(files - OTHER_FILES, 1)
     dispatchers: dict[int, Any] = {}
     server: Server = waitress.create_server(
         application,
@@ -55,7 +56,7 @@ def create_server(application: Any, threads: int, **where: Any) -> Server:
         threads=threads,
         ident=None,
         clear_untrusted_proxy_headers=False,  # the application decides about them
-        connection_limit=min(MAX_CONNECTIONS, files - OTHER_FILES),
+        connection_limit=min(MAX_CONNECTIONS, room),
         asyncore_use_poll=True,  # select() fails on the 1,024th file
         channel_timeout=IDLE_SECONDS,
         cleanup_interval=1,

@@ -25,3 +25,8 @@ class PauseQueue(Exception):
         """Pause for delay seconds; without one, longer after each failure."""
         super().__init__(reason)
         self.delay = delay
+
+
+def without_text(error: Exception) -> Exception:
+    """Return an exception with the traceback of error, for the log: its text may hold an email."""
+    return Exception(type(error).__name__).with_traceback(error.__traceback__)

@@ -60,8 +60,11 @@ class Lanes:
         return None
 
     @contextmanager
-    def watch(self, lane: Lane) -> Iterator[None]:
-        """Note whether a lane is slow, while a job of it is handled."""
+    def watch(self, job: Job) -> Iterator[None]:
+        """Note whether the lane of a job is slow, while the job is handled.
+
+        What it takes to open the connection, before the lease is renewed, is about no lane.
+        """
         started, error = time.monotonic(), None
         try:
             yield
@@ -70,8 +73,8 @@ class Lanes:
             raise
         finally:
             if not isinstance(error, PauseQueue):  # that was what all lanes need
-                is_late = time.monotonic() - started > SLOW_SECONDS
-                self._note(lane, is_late or isinstance(error, PauseLane))
+                is_late = time.monotonic() - max(started, job.resumed_at) > SLOW_SECONDS
+                self._note(job.lane, is_late or isinstance(error, PauseLane))
 
     def _note(self, lane: Lane, is_slow: bool) -> None:
         for lanes in (self._slow, self._quick):

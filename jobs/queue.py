@@ -41,6 +41,7 @@ def claim(job_ids: list[ObjectId]) -> Job | None:
 
 def renew_lease(job: Job) -> bool:
     """Lease a claimed job for another LEASE_SECONDS; return False if another worker has it."""
+    job.resumed_at = time.monotonic()
     return job.update_claimed(set__run_at=time.time() + LEASE_SECONDS)
 
 
@@ -86,7 +87,7 @@ def fail(job: Job, reason: str, is_kept: bool = True) -> None:
 def retry_failed(kind: str) -> int:
     """Queue the failed jobs of a kind again, for another RETRY_WINDOW; return their number."""
     now = time.time()
-    queued = {"state": Job.QUEUED, "created_at": now, "run_at": now}
+    queued = {"state": Job.QUEUED, "created_at": now, "run_at": now, "waits_for_service": False}
     return int(Job.objects(state=Job.FAILED, kind=kind).update(**queued))
 
 

@@ -17,7 +17,7 @@ from database.db import DATABASE_ERRORS, ensure_indexes
 from database.models import Job
 from jobs import queue
 from jobs.backoff import backoff_delay
-from jobs.errors import Fail, PauseQueue, RetryLater
+from jobs.errors import Fail, PauseQueue, RetryLater, without_text
 from jobs.lanes import FindUnneeded, Lanes
 from jobs.queue import SEND_DELAY
 
@@ -99,7 +99,7 @@ class Worker:
     def _work_on(self, job: Job, handle: Handle) -> bool:
         """Handle one job; return False to end the batch."""
         try:
-            with self._lanes.watch(job.lane):
+            with self._lanes.watch(job):
                 if handle(job):
                     self._failures = 0
             queue.complete(job)
@@ -111,8 +111,8 @@ class Worker:
         except RetryLater as error:
             queue.retry_later(job, str(error), backoff_delay(job.attempts - 1))
         except Exception as error:
-            unexpected = None if isinstance(error, DATABASE_ERRORS) else error
-            reason = type(error).__name__  # its text may hold an email
+            unexpected = None if isinstance(error, DATABASE_ERRORS) else without_text(error)
+            reason = type(error).__name__
             queue.retry_later(job, reason, backoff_delay(job.attempts - 1), unexpected)
         return True
 

@@ -136,7 +136,8 @@ class Name(SingleLine):
         name = super().parse(unicodedata.normalize("NFKC", text))
         plain = _without_joiners(name)
         is_visible = plain.isprintable() and not IGNORABLE.search(plain)
-        if LINK_LIKE.search(plain) or not is_visible or not any(map(str.isalnum, plain)):
+        letters = "".join(it for it in plain if unicodedata.category(it)[0] != "M")
+        if LINK_LIKE.search(letters) or not is_visible or not any(map(str.isalnum, plain)):
             raise ValidationError("Not a name.")
         return name
 

@@ -11,6 +11,7 @@ from database.models import Stored
 from schemas.base import EXAMPLE_ID, RequestSchema, ResponseSchema, Text
 from schemas.fields import Limit, LimitedText, NameCursor, SingleLine, StringList
 
+MAX_ID_LENGTH = 100
 # 200 movies of the largest size would be 13 MB.
 PAGE_BYTES = 2**20
 
@@ -37,7 +38,7 @@ class ObjectId(fields.Field[Any]):
 
     def __init__(self, **options: Any) -> None:
         """Describe it in the OpenAPI document."""
-        oid = {"type": "string", "examples": [EXAMPLE_ID]}
+        oid = {"type": "string", "maxLength": MAX_ID_LENGTH, "examples": [EXAMPLE_ID]}
         metadata = {"type": "object", "properties": {"$oid": oid}, "required": ["$oid"]}
         examples = {"examples": [{"$oid": EXAMPLE_ID}]}
         super().__init__(metadata={**metadata, **examples}, **options)
@@ -46,8 +47,8 @@ class ObjectId(fields.Field[Any]):
         return {"$oid": str(value)}
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
-        text = value.get("$oid") if isinstance(value, dict) and len(value) == 1 else value
-        if not isinstance(text, str):
+        text = value.get("$oid") if isinstance(value, dict) and len(value) == 1 else None
+        if not isinstance(text, str) or len(text) > MAX_ID_LENGTH:
             raise ValidationError("Not an id.")
         return text
 
@@ -56,7 +57,7 @@ class MovieUpdateSchema(RequestSchema):
     """What may change of a movie. A client may send back what can't change, as it is stored."""
 
     _id = ObjectId()
-    id = LimitedText(100, {"examples": [EXAMPLE_ID]})
+    id = LimitedText(MAX_ID_LENGTH, {"examples": [EXAMPLE_ID]})
     name = SingleLine(200, "Heat")
     casts = StringList("Al Pacino")
     genres = StringList("Crime")

@@ -35,8 +35,10 @@ MAIL_EVENTS = (Event.MAIL_SENT, Event.MAIL_DEFERRED, Event.MAIL_FAILED)
 # A log of its own, because the security log is about what happened to an account.
 MAIL_LOG = "services.mail_events"
 
-for known in Event:
-    metrics.EVENTS.labels(known)  # each begins at 0: Prometheus can't see an increase to a first 1
+# Not those of emails: their number would tell which addresses have an account.
+COUNTED = frozenset(Event) - frozenset(MAIL_EVENTS)
+for counted in COUNTED:
+    metrics.EVENTS.labels(counted)  # begins at 0: Prometheus can't see an increase to a first 1
 
 
 def record(
@@ -56,4 +58,5 @@ def record(
     }
     log = MAIL_LOG if event in MAIL_EVENTS else audit_log.__name__
     audit_log.write(event, log=log, **described | details)
-    metrics.EVENTS.labels(event).inc()
+    if event in COUNTED:
+        metrics.EVENTS.labels(event).inc()

@@ -166,6 +166,7 @@ class Gauges(Collector):
 
     def __init__(self, app: Flask) -> None:
         self._write_check = _write_check(app)
+        self._limits_enabled = app.config["RATELIMIT_ENABLED"]
         self._limiter: RateLimiter = app.extensions["rate_limiter"]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -173,8 +174,8 @@ class Gauges(Collector):
         yield from QueueGauges().collect()
         about = "1 while the database can be written."
         yield _gauge("database_writable", about, self._write_check.is_writable())
-        about = "1 while the storage of the limits is away and every request is allowed."
-        yield _gauge("limits_off", about, self._limiter.is_off())
+        about = "1 while every request is allowed: limits are off, or their storage is away."
+        yield _gauge("limits_off", about, not self._limits_enabled or self._limiter.is_off())
 
 
 def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:

@@ -41,4 +41,5 @@ def is_orphan(job: Job) -> bool:
 
 
 def _lane_of(email: str) -> str:
-    return email.rpartition("@")[2]
+    """Return the end of the domain: its owner may make any number of names below it."""
+    return ".".join(email.rpartition("@")[2].split(".")[-2:])

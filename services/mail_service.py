@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from email.policy import compat32
-from email.utils import parseaddr
 from functools import partial
 
 import flask_mail
@@ -15,7 +14,8 @@ from database.sent_mail import SentMail
 from jobs import email_log, queue, smtp
 from jobs.smtp import Connection
 from jobs.worker import Handle
-from services.mail_events import record_outcome
+from services.event_service import Event
+from services.mail_events import message_id, record, record_failures
 from services.mail_kinds import MAILS
 from services.mail_queue import get_recipient
 from services.token_service import encode_link
@@ -56,15 +56,16 @@ def _send(connection: Connection, job: Job) -> bool:
     user = get_recipient(job)
     if user is None:
         return False
-    with smtp.job_errors(connection, smtp.connection_error):
-        newly_opened = connection.open()
-    # Opening takes time: if the lease has expired meanwhile, another worker has the job and sends
-    # this email; what this one still does with the job changes nothing.
-    if newly_opened and not queue.renew_lease(job):
-        return False
-    message = compose(job, user)
-    with record_outcome(job, message):
+    with record_failures(job, user.email):
+        with smtp.job_errors(connection, smtp.connection_error):
+            newly_opened = connection.open()
+        # Opening takes time: if the lease has expired meanwhile, another worker has the job and
+        # sends this email; what this one still does with the job changes nothing.
+        if newly_opened and not queue.renew_lease(job):
+            return False
+        message = compose(job, user)
         _deliver(connection, message, user)
+    record(Event.MAIL_SENT, job, user.email)
     if current_app.config["APP_ENV"] == DEVELOPMENT:
         _keep_copy(job, message)
     return True
@@ -83,9 +84,7 @@ def compose(job: Job, user: User, link: str = "") -> Message:
     message = Message(kind.subject, recipients=[user.email])
     message.body = render_template(f"email/{kind.template}.txt", **context)
     message.html = render_template(f"email/{kind.template}.html", **context)
-    # The same Message-ID at every attempt, so that mail programs recognise a duplicate.
-    domain = parseaddr(config["MAIL_DEFAULT_SENDER"])[1].rpartition("@")[2]
-    message.msgId = f"<{job.id}@{domain}>"
+    message.msgId = message_id(job)
     return message
 
 

@@ -111,8 +111,7 @@ def weaknesses(password: str, owner: User) -> list[str]:
     with _pool_errors():
         # In the same pool, because it takes as much processor time as a hash.
         strength = password_hashing.run(estimate_strength, password, personal)
-    is_weak = strength.score < current_app.config["PASSWORD_MIN_SCORE"]
-    return strength.reasons if is_weak else []
+    return [] if strength.score >= current_app.config["PASSWORD_MIN_SCORE"] else strength.reasons
 
 
 def request_reset(email: str) -> None:
@@ -146,6 +145,7 @@ def reset_password(user: User, password: str) -> None:
     Raises:
         UsedTokenError
     """
+    # No condition of its own: the password_version that user was read with is always one.
     if not _set_password(user, password, only_if={}, keep_sessions={}):
         raise errors.UsedTokenError
     event_service.record(Event.PASSWORD_RESET, user_id=user.id)
@@ -156,9 +156,8 @@ def change_password(
 ) -> session_service.Tokens:
     """Set another password and return the next pair; every other session is revoked.
 
-    The pair before is revoked at once: who has stolen it must not have the next one too.
-
-    The request was counted before the strength of the password was estimated.
+    The pair before is revoked at once: an attacker who holds it must not have the next one too.
+    limit_by_user has counted the request, before the strength of the password was estimated.
 
     Raises:
         SchemaValidationError: the current password is wrong.
@@ -168,6 +167,7 @@ def change_password(
     session_id = claims["sid"]
     _, session = session_service.find(claims)
     next_session = session_grace.replace_without_grace(session)
+    # Each refresh increments the generation: the session must be kept as it was read.
     unchanged = {f"sessions.{session_id}.generation": session["generation"]}
     if not _set_password(user, password, unchanged, {session_id: next_session}):
         session_service.find(claims)  # raises SessionEndedError if the session was revoked

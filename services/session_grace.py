@@ -76,8 +76,9 @@ def _refresh_grace(is_previous: bool) -> int:
 
 def _was_replaced_within(seconds: int, session: Stored, generation: int) -> bool:
     elapsed: float = time.time() - session.get("rotated", {}).get(f"g{generation}", 0)
-    leeway: int = current_app.config["JWT_LEEWAY"]  # the refreshing machine's clock may be ahead
-    return max(elapsed, 0) < seconds and elapsed >= -leeway
+    # The clock of the machine that refreshed may be ahead, without a leeway for tokens by a second.
+    leeway = max(current_app.config["JWT_LEEWAY"], 1)
+    return bool(max(elapsed, 0) < seconds and elapsed >= -leeway)
 
 
 def replace_without_grace(session: Stored) -> Stored:

@@ -59,7 +59,9 @@ def is_active(session: Stored) -> bool:
 
 
 def authenticate(claims: Claims) -> User:
-    """Return the user of an access token if its session is active, in one read.
+    """Return the user of an access token if its session was not revoked, in one read.
+
+    Expiry is the token's: none outlasts its session.
 
     Raises:
         SessionEndedError: the session was revoked, or its user deleted.
@@ -98,14 +100,14 @@ def refresh(claims: Claims, user_agent: str = "") -> Tokens:
 def issue_tokens(user: User, session_id: str, session: Stored) -> Tokens:
     """Return the pair of a session's current generation; neither token outlasts the session."""
     config, now = current_app.config, time.time()
-    left = session["created_at"] + config["JWT_SESSION_MAX_AGE"] - now
-    access_seconds = min(config["JWT_ACCESS_TOKEN_EXPIRES"], left)
     # Whole seconds, because some milliseconds have passed since a refresh stored its time.
     unused = math.ceil(session["last_used_at"] + config["JWT_REFRESH_TOKEN_EXPIRES"] - now)
+    left = min(unused, session["created_at"] + config["JWT_SESSION_MAX_AGE"] - now)
+    access_seconds = min(config["JWT_ACCESS_TOKEN_EXPIRES"], left)
     claims = session_claims(session_id, session["generation"], session["created_at"])
     return {
         "token": encode_session_token(ACCESS, user, access_seconds, claims),
-        "refresh_token": encode_session_token(REFRESH, user, min(unused, left), claims),
+        "refresh_token": encode_session_token(REFRESH, user, left, claims),
         "expires_in": int(access_seconds),
         "email": user.email,
     }

@@ -76,7 +76,7 @@ def read_form() -> dict[str, str]:
     if body and _media_type() != FORM:
         raise UnsupportedMediaType(f"The body must be a form, with Content-Type: {FORM}")
     try:
-        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+        fields = parse_qsl(body.decode(), True, max_num_fields=MAX_FORM_FIELDS, errors="strict")
     except ValueError:
         raise BadRequest("The body is not a valid form in UTF-8") from None
     return dict(fields)

@@ -16,7 +16,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from schemas.base import EXAMPLE_ID, EXAMPLE_SESSION_ID, ApiErrorSchema
-from services.errors import UNKNOWN_FIELD, ApiError, SchemaValidationError, ServiceUnavailableError
+from services.errors import (
+    UNKNOWN_FIELD,
+    ApiError,
+    InternalServerError,
+    SchemaValidationError,
+    ServiceUnavailableError,
+)
 from services.token_service import ACCESS
 from web.body import NOT_JSON, WRONG_CONTENT_TYPE
 from web.decorators import NoFields, Operation
@@ -37,6 +43,8 @@ COMMON = (
     exceptions.UnsupportedMediaType(WRONG_CONTENT_TYPE),
     ServiceUnavailableError(),
 )
+# What any request may get, besides.
+ANYWHERE = (exceptions.NotFound(), exceptions.MethodNotAllowed(), InternalServerError())
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 HEADERS = {
     "Link": ("string", "Leads to the next page, if there is one (RFC 8288)."),
@@ -65,7 +73,7 @@ def build_document(app: Flask) -> Json:
         spec.tag({"name": _tag(module), "description": _docstring(sys.modules[module])[0]})
     document: Json = spec.to_dict()
     error = document["components"]["schemas"]["ApiError"]["properties"]["error"]
-    error["enum"] = sorted(_error_names(document))
+    error["enum"] = sorted(_error_names(document) | {error_body(it)["error"] for it in ANYWHERE})
     return document
 
 

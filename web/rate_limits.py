@@ -73,4 +73,4 @@ def client_ip() -> str:
         return "unknown"
     if isinstance(ip, IPv4Address):
         return str(ip)
-    return str(ip.ipv4_mapped or ip_network((int(ip), IPV6_PREFIX), strict=False))
+    return str(ip_network((int(ip), IPV6_PREFIX), strict=False))

@@ -18,7 +18,7 @@ from database.db import initialize_db
 from database.models import Job
 from infra import metrics
 from services import health_service
-from services.event_service import Event
+from services.event_service import COUNTED
 from services.health_service import QueueGauges
 from services.mail_kinds import PASSWORD_CHANGED, RESET_PASSWORD
 from services.mail_queue import SEND_EMAIL
@@ -186,7 +186,7 @@ class TestStart:
         return scrape(port)
 
     def test_counters_begin_at_zero(self, started):
-        assert {started(EVENTS, event=event) for event in Event} == {0}
+        assert {started(EVENTS, event=event) for event in COUNTED} == {0}
         kinds = (SEND_EMAIL, DELETE_MOVIES)
         outcomes = ("done", "failed")
         jobs = {started(JOBS, kind=kind, outcome=outcome) for kind in kinds for outcome in outcomes}

@@ -115,7 +115,7 @@ class TestRefusedEmail:
         lines = [r.getMessage() for r in caplog.records if " failed: " in r.getMessage()]
         assert lines == [f"Job {job.id} (send_email) failed: SMTP 550 No such user; it is kept"]
         assert mailbox.mails == []
-        listed = app.test_cli_runner().invoke(args=["mail", "list"]).output
+        listed = app.test_cli_runner().invoke(args=["mail", "list"]).stdout
         assert re.fullmatch(
             rf"{job.id}  failed    1  \S+  reset_password  {ADA['email']}  SMTP 550 No such user\n",
             listed,
@@ -191,7 +191,7 @@ class TestTrace:
         assert (found, *described) == (event, *expected)
         assert line.endswith(f" reason={reason}")
         assert Job.objects.get().last_error == reason
-        listed = app.test_cli_runner().invoke(args=["mail", "list"]).output
+        listed = app.test_cli_runner().invoke(args=["mail", "list"]).stdout
         assert listed.endswith(f"  {reason}\n")
         (job_line,) = [text for text in caplog.messages if text.startswith("Job ")]
         assert reason in job_line

@@ -49,7 +49,8 @@ def is_name(text: str) -> bool:
     is_normal = unicodedata.normalize("NFKC", text) == text
     visible = JOINER.sub("", text)
     is_visible = visible.isprintable() and any(character.isalnum() for character in visible)
-    is_link = re.search(r"[<>/:@]|[.\u3002]\w\w", visible)
+    letters = "".join(one for one in visible if unicodedata.category(one)[0] != "M")
+    is_link = re.search(r"[<>/:@]|[.\u3002]\w\w", letters)
     joins_letters = all(_joins_letters(text, found.start()) for found in JOINER.finditer(text))
     is_harmless = is_visible and joins_letters and not (is_link or IGNORABLE.search(visible))
     return is_normal and is_harmless and is_single_line(text, 100)
