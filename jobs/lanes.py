@@ -17,8 +17,8 @@ from bson import ObjectId
 from database.due_jobs import delete_due, find_due
 from database.models import Job, Stored
 from infra import metrics
-from jobs import queue
 from jobs.errors import PauseLane, PauseQueue
+from jobs.queue import LEASE_SECONDS
 
 BATCH_SIZE = 50
 # A batch is read again after a while, so that jobs that became due meanwhile get their turn.
@@ -52,7 +52,7 @@ class Lanes:
     def claim(self) -> Job | None:
         """Lease the next job; None if none is due."""
         while self._has_batch() or self._read_batch():
-            if job := queue.claim([job["_id"] for job in self._rounds[0]]):
+            if job := Job.claim([job["_id"] for job in self._rounds[0]], LEASE_SECONDS):
                 self._rounds[0] = [other for other in self._rounds[0] if other["_id"] != job.id]
                 self._note_turn(job.lane)
                 return job

@@ -7,7 +7,6 @@ crashes, the lease expires and the job is due again (at-least-once delivery).
 import logging
 import time
 
-from bson import ObjectId
 from flask import current_app
 
 from database.models import Job
@@ -32,11 +31,6 @@ def enqueue(kind: str, lane: str | None = None, **arguments: str) -> str:
     job_id = Job.insert(kind, arguments, time.time() + SEND_DELAY, lane)
     current_app.extensions["worker"].wake()
     return job_id
-
-
-def claim(job_ids: list[ObjectId]) -> Job | None:
-    """Lease the oldest of these jobs that are due, for LEASE_SECONDS."""
-    return Job.claim(job_ids, LEASE_SECONDS)
 
 
 def renew_lease(job: Job) -> bool:

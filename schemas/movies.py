@@ -47,7 +47,7 @@ class ObjectId(fields.Field[Any]):
         return {"$oid": str(value)}
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
-        text = value.get("$oid") if isinstance(value, dict) and len(value) == 1 else None
+        text = value.get("$oid") if isinstance(value, dict) and len(value) == 1 else value
         if not isinstance(text, str) or len(text) > MAX_ID_LENGTH:
             raise ValidationError("Not an id.")
         return text

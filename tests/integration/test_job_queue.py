@@ -2,6 +2,7 @@
 
 import threading
 import time
+import traceback
 from contextlib import contextmanager
 
 import pytest
@@ -99,7 +100,7 @@ def insert_due(count, lane_of=lambda number: None):
 def claim():
     """Lease the job that has been due for longest."""
     due = (job["_id"] for job in find_due(50, ()))
-    return next((job for job_id in due if (job := queue.claim([job_id]))), None)
+    return next((job for job_id in due if (job := Job.claim([job_id], queue.LEASE_SECONDS))), None)
 
 
 def job_lines(caplog):
@@ -340,13 +341,15 @@ class TestWorker:
         assert Job.objects.get().arguments == {"number": "1"}
 
     def test_bug_delays_its_job_and_is_logged(self, work, handler, caplog):
-        handler.handle = lambda job: 1 / 0
+        handler.handle = lambda job: {}["ada@example.com"]
         (job_id,) = enqueue(1)
         work()
         job = Job.objects.get()
-        assert (job.state, job.last_error) == (Job.QUEUED, "ZeroDivisionError")
+        assert (job.state, job.last_error) == (Job.QUEUED, "KeyError")
         (record,) = [r for r in caplog.records if job_id in r.getMessage()]
-        assert record.exc_info[0] is ZeroDivisionError
+        (*_, frame) = traceback.extract_tb(record.exc_info[2])
+        assert frame.filename == __file__
+        assert "ada@example.com" not in str(record.exc_info[1])
 
     def test_database_error_delays_its_job_without_traceback(self, work, handler, caplog):
         def fail(job):

@@ -230,7 +230,7 @@ class TestExpiredLease:
         def expire_lease(_):
             clock.shift(LEASE_SECONDS + 1)
             with app.app_context():
-                claimed.append(queue.claim([Job.objects.get().id]))
+                claimed.append(Job.claim([Job.objects.get().id], queue.LEASE_SECONDS))
             mailbox.accept_everything()
             return "220 ready"
 
