@@ -250,6 +250,7 @@ class TestName:
         *("", " \n ", "x" * 101, "Ada\nBcc: eve", "Ada\r\nLovelace", "Ada\u2028L"),
         *("A http://evil.ex", "Visit evil.com", "www.evil.ex", "https：／／evil"),
         *("evil。com", "evil．com", "evil｡com", "evil․com", "a℀b", "evil.c\u200dom"),
+        *("evil.भारत", "evil.ලංකා", "evil.c\u0324om"),
         *("-", "...", "!?", "❤", "\u2800", "\u0301", "_"),
         *("evil\u202emoc", "\ue000", "Ada\u0007"),
     )

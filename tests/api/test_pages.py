@@ -80,9 +80,17 @@ class TestSubmit:
             ("application/json", b'{"password": "x"}', 415),
             (FORM, b"a=&" * 100, 400),
             (FORM, b"password=\xff", 400),
+            (FORM, b"password=%FFcorrect%20horse%20battery", 400),
             (f"{FORM}; charset=utf-8", b"password=x&password_confirmation=x", 400),
         ],
-        ids=["multipart", "JSON", "101 fields", "no UTF-8", "weak password"],
+        ids=[
+            "multipart",
+            "JSON",
+            "101 fields",
+            "no UTF-8",
+            "bad percents",
+            "weak password",
+        ],
     )
     def test_other_body_is_refused_with_a_page(self, api, page, content_type, data, status):
         response = api.post(page, data=data, headers={"Content-Type": content_type})

@@ -11,11 +11,12 @@ import pytest
 import requests
 
 from database.models import Job, User
+from infra import metrics
 from infra.pseudonym import pseudonym
-from jobs import queue
+from jobs import queue, worker
 from jobs.queue import LEASE_SECONDS, RETRY_WINDOW, SEND_DELAY
-from services import mail_service
-from services.mail_kinds import RESET_PASSWORD
+from services import mail_queue, mail_service
+from services.mail_kinds import ACCOUNT_DELETED, RESET_PASSWORD
 from tests.support.client import ADA, EVE, NEW_PASSWORD
 from tests.support.concurrency import run_simultaneously, wait_until
 from tests.support.emails import queue_email, queue_emails, recipients, user_emails
@@ -200,6 +201,25 @@ class TestTrace:
         mailbox.reply = "451 busy"
         queue_emails([ADA["email"]])
         send(RETRY_WINDOW + 1)
+        assert [event for event, *_ in events()] == ["mail_failed"]
+
+    def test_no_metric_counts_emails_of_accounts(self, send, mailbox):
+        counted = metrics.EVENTS._metrics.keys()
+        queue_emails([ADA["email"]])
+        send()
+        mailbox.wait_for(1)
+        assert not [event for (event,) in counted if event.startswith("mail_")]
+
+    def test_notice_to_a_deleted_user_fails_after_a_day(self, app, send, events, monkeypatch):
+        monkeypatch.setattr(app.extensions["mail"], "port", free_port())
+        monkeypatch.setattr(worker, "backoff_delay", lambda failures: 0.0)
+        with app.app_context():
+            mail_queue.enqueue_notice(ACCOUNT_DELETED, User(email=ADA["email"]))
+        send()
+        assert Job.objects.get().waits_for_service
+        assert events() == []
+        send(RETRY_WINDOW)
+        assert Job.objects.first() is None
         assert [event for event, *_ in events()] == ["mail_failed"]
 
     def test_email_without_an_account_has_none(self, send, events):

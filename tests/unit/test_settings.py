@@ -376,6 +376,10 @@ GUESSABLE = {
     "Django": "django-insecure-change-me-before-production!",
     "words": "correct horse battery staple tractor window",
     "words of this product": "movie-bag-production-signing-key-2026-11",
+    "Latin": "Lorem ipsum dolor sit amet consectetur adipiscing",
+    "German": "dies-ist-ein-sehr-langer-schluessel-fuer-movie-bag",
+    "a quotation": "Die Würde des Menschen ist unantastbar",
+    "Spring": "3cfa76ef14937c1c0ea519f8fc057a80fcd04a7420f8e8bcd0a7567c272e007b",
     "a sentence": "How are you? I am fine and thank you very much!",
 }
 
