@@ -36,12 +36,12 @@ class MoviePageSchema(RequestSchema):
 class ObjectId(fields.Field[Any]):
     """An id in MongoDB's extended JSON."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, read_only: bool = False, **options: Any) -> None:
         """Describe it in the OpenAPI document."""
         oid = {"type": "string", "maxLength": MAX_ID_LENGTH, "examples": [EXAMPLE_ID]}
         metadata = {"type": "object", "properties": {"$oid": oid}, "required": ["$oid"]}
-        examples = {"examples": [{"$oid": EXAMPLE_ID}]}
-        super().__init__(metadata={**metadata, **examples}, **options)
+        about = {"examples": [{"$oid": EXAMPLE_ID}], "readOnly": read_only}
+        super().__init__(metadata={**metadata, **about}, **options)
 
     def _serialize(self, value: Any, *args: Any, **options: Any) -> dict[str, str]:
         return {"$oid": str(value)}
@@ -56,12 +56,12 @@ class ObjectId(fields.Field[Any]):
 class MovieUpdateSchema(RequestSchema):
     """What may change of a movie. A client may send back what can't change, as it is stored."""
 
-    _id = ObjectId()
-    id = LimitedText(MAX_ID_LENGTH, {"examples": [EXAMPLE_ID]})
+    _id = ObjectId(read_only=True)
+    id = LimitedText(MAX_ID_LENGTH, {"examples": [EXAMPLE_ID], "readOnly": True})
     name = SingleLine(200, "Heat")
     casts = StringList("Al Pacino")
     genres = StringList("Crime")
-    added_by = ObjectId()
+    added_by = ObjectId(read_only=True)
 
 
 class MovieSchema(ResponseSchema):

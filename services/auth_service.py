@@ -37,10 +37,9 @@ def log_in(email: str, password: str, user_agent: str) -> Tokens:
     Raises:
         UnauthorizedError
     """
-    user = User.get_by_email(email)
-    is_correct = password_service.verify_password(user, password)  # False without a user, as slowly
-    if user is None or not is_correct:
-        event_service.record(Event.LOGIN_FAILED, user_id=user and user.id, email=email)
+    user = User.get_by_email(email) or User(email=email)  # without id and password, built as slowly
+    if not password_service.verify_password(user, password):
+        event_service.record(Event.LOGIN_FAILED, user_id=user.id, email=email)
         raise UnauthorizedError
     password_service.upgrade_hash(user, password)
     return open_session(user, user_agent)

@@ -50,18 +50,17 @@ def hash_password(password: str) -> str:
         return password_hashing.hash_password(password, current_app.config["BCRYPT_LOG_ROUNDS"])
 
 
-def verify_password(user: User | None, password: str) -> bool:
+def verify_password(user: User, password: str) -> bool:
     """Return whether this is the password of user.
 
-    Without a user it takes the same time, so that timing does not reveal who has an account.
+    Without one it takes the same time, so that timing does not reveal who has an account.
 
     Raises:
         ServiceUnavailableError: the hashing pool is full.
     """
-    stored = user.password if user else None
     rounds = current_app.config["BCRYPT_LOG_ROUNDS"]
     with _pool_errors():
-        return password_hashing.verify_password(password, stored, rounds)
+        return password_hashing.verify_password(password, user.password, rounds)
 
 
 def upgrade_hash(user: User, password: str) -> None:

@@ -141,7 +141,8 @@ def _request_body(operation: Operation) -> Json:
     if not schema.fields:
         return {}
     required = any(field.required for field in schema.fields.values())
-    examples = {name: _examples(field) for name, field in schema.fields.items()}
+    writable = {name: it for name, it in schema.fields.items() if not it.metadata.get("readOnly")}
+    examples = {name: _examples(field) for name, field in writable.items()}
     example = {name: values[0] for name, values in examples.items() if values}
     content = {JSON: {"schema": schema, "example": example}}
     about = _docstring(operation.body)[0]

@@ -377,8 +377,8 @@ GUESSABLE = {
     "words": "correct horse battery staple tractor window",
     "words of this product": "movie-bag-production-signing-key-2026-11",
     "Latin": "Lorem ipsum dolor sit amet consectetur adipiscing",
-    "German": "dies-ist-ein-sehr-langer-schluessel-fuer-movie-bag",
-    "a quotation": "Die Würde des Menschen ist unantastbar",
+    "German": "das-ist-ein-sehr-langer-schluessel-fuer-movie-bag",
+    "a quotation": "Alle Menschen sind vor dem Gesetz gleich",
     "Spring": "3cfa76ef14937c1c0ea519f8fc057a80fcd04a7420f8e8bcd0a7567c272e007b",
     "a sentence": "How are you? I am fine and thank you very much!",
 }
