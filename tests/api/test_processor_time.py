@@ -16,6 +16,8 @@ from tests.support.client import ADA
 from tests.support.endpoints import ENDPOINTS, path_for_admin
 from tests.support.tokens import reset_token
 
+pytestmark = pytest.mark.slow
+
 MAX_SECONDS = 0.05
 ATTEMPTS = 3  # a slow one is repeated: other processes evict this one's data from the caches
 BODY_BYTES = 64 * 1024
