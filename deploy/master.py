@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from config import HOME, SettingsError, env_file, load_settings
+from infra.rate_limiter import is_in_memory
 from services.settings_warnings import exposed_secrets
 
 CHECK_SECONDS = 60
 # Host and port that are bound: of the product and of its metrics.
 ADDRESSES = (("HOST", "PORT"), ("METRICS_HOST", "METRICS_PORT"))
-SHARED_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+SHARED_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 (each file in it has a random name)
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 Settings = Mapping[str, Any]
@@ -25,8 +26,8 @@ Settings = Mapping[str, Any]
 
 def log_warnings(arbiter: Any, settings: Settings) -> None:
     """Log what several workers or several services on this machine make of the settings."""
-    workers = arbiter.cfg.workers
-    if workers > 1 and settings["RATELIMIT_ENABLED"] and is_in_memory(settings):
+    workers, storage_uri = arbiter.cfg.workers, settings["RATELIMIT_STORAGE_URI"]
+    if workers > 1 and settings["RATELIMIT_ENABLED"] and is_in_memory(storage_uri):
         message = "RATELIMIT_STORAGE_URI is memory://: each of %s workers counts by itself"
         arbiter.log.warning(message, workers)
     port = settings["METRICS_PORT"]
@@ -34,11 +35,6 @@ def log_warnings(arbiter: Any, settings: Settings) -> None:
         arbiter.log.warning("METRICS_PORT %s is another service's too: a scrape shows one", port)
     if warning := exposed_secrets():
         arbiter.log.warning("%s", warning)
-
-
-def is_in_memory(settings: Settings) -> bool:
-    """Return whether each process counts requests by itself."""
-    return bool(settings["RATELIMIT_STORAGE_URI"] == "memory://")
 
 
 def can_listen(host: str, port: int) -> bool:
@@ -98,9 +94,9 @@ def remove_checked_file(worker: Any) -> None:
         Path(worker.checked_file).unlink(missing_ok=True)
 
 
-def temporary_folder(prefix: str, parent: str | None = None) -> str:
+def temporary_folder(prefix: str) -> str:
     """Create a folder that is removed when this process ends."""
-    folder = tempfile.mkdtemp(prefix=prefix, dir=parent)
+    folder = tempfile.mkdtemp(prefix=prefix)
     atexit.register(_remove, folder, os.getpid())
     return folder
 
@@ -128,7 +124,7 @@ def _problem_of_application() -> str:
     env = {name: value for name, value in os.environ.items() if name != METRICS}
     command = [sys.executable, "-m", "deploy.check"]
     try:
-        check = subprocess.run(  # noqa: S603
+        check = subprocess.run(  # noqa: S603 (no shell, fixed words)
             command, cwd=HOME, env=env, stdout=subprocess.PIPE, text=True, timeout=CHECK_SECONDS
         )
     except subprocess.TimeoutExpired:

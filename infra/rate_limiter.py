@@ -30,13 +30,18 @@ def _parse(limits: str) -> list[RateLimitItem]:
     return list(parse_many(limits))
 
 
+def is_in_memory(storage_uri: str) -> bool:
+    """Return whether each process counts by itself."""
+    return storage_uri == "memory://"
+
+
 class RateLimiter:
     """The counts of an application, in windows that begin with the first request."""
 
     def __init__(self, storage_uri: str) -> None:
         """Count in storage_uri; raises ValueError if it can't be read."""
         # The library's memory loses some of simultaneous hits; Redis counts each.
-        in_memory = storage_uri == "memory://"
+        in_memory = is_in_memory(storage_uri)
         timeouts = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), TIMEOUT_SECONDS)
         options: dict[str, Any] = {} if in_memory else timeouts
         storage = storage_from_string(storage_uri, wrap_exceptions=True, **options)

@@ -18,6 +18,7 @@ from schemas.movies import (
 from services import errors, movie_service
 from services.token_service import Claims
 from web.decorators import body, no_input, query, requires_user, response
+from web.rate_limits import limit_by_user
 from web.urls import next_page
 
 UPDATED = {"message": "Movie has been updated"}
@@ -25,7 +26,6 @@ UPDATE_ERRORS = (
     errors.MovieNotExistsError,
     errors.UpdatingMovieError,
     errors.MovieAlreadyExistsError,
-    errors.TooManyRequestsError,
 )
 
 
@@ -47,10 +47,10 @@ class MoviesApi(Resource):
 
     @requires_user
     @body(MovieCreateSchema)
+    @limit_by_user("WRITES")
     @response(
         IdSchema,
         errors.MovieAlreadyExistsError,
-        errors.TooManyRequestsError,
         name="createMovie",
         location="/api/movies/{id}",
     )
@@ -71,6 +71,7 @@ class MovieApi(Resource):
 
     @requires_user
     @body(MovieUpdateSchema)
+    @limit_by_user("WRITES")
     @response(MessageSchema, *UPDATE_ERRORS, name="updateMovie")
     def patch(self, user: User, claims: Claims, movie_id: str, **fields: Any) -> dict[str, str]:
         """Change the given fields of a movie that the user added."""
@@ -79,6 +80,7 @@ class MovieApi(Resource):
 
     @requires_user
     @body(MovieUpdateSchema)
+    @limit_by_user("WRITES")
     @response(MessageSchema, *UPDATE_ERRORS, name="putMovie")
     def put(self, user: User, claims: Claims, movie_id: str, **fields: Any) -> dict[str, str]:
         """Do what PATCH does, because the tutorial changes a part of a movie with PUT."""
@@ -87,11 +89,11 @@ class MovieApi(Resource):
 
     @requires_user
     @no_input
+    @limit_by_user("WRITES")
     @response(
         MessageSchema,
         errors.MovieNotExistsError,
         errors.DeletingMovieError,
-        errors.TooManyRequestsError,
         name="deleteMovie",
     )
     def delete(self, user: User, claims: Claims, movie_id: str) -> dict[str, str]:

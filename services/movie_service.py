@@ -13,7 +13,7 @@ from database.models import Job, Movie, Stored, User
 from jobs.errors import RetryLater
 from jobs.queue import LEASE_SECONDS
 from jobs.worker import Handle
-from services import errors, rate_limit_service
+from services import errors
 
 # The kind of job that delete_movies handles.
 DELETE_MOVIES = "delete_movies"
@@ -48,10 +48,9 @@ def add(user: User, name: str, casts: list[str], genres: list[str]) -> Movie:
     """Add a movie of user.
 
     Raises:
-        MovieAlreadyExistsError, TooManyRequestsError
+        MovieAlreadyExistsError
         SessionEndedError: the user was deleted meanwhile.
     """
-    rate_limit_service.hit_write(user.id)
     ensure_indexes(Movie)
     movie = Movie(**_to_store(str(user.id), name, casts, genres))
     try:
@@ -69,9 +68,8 @@ def update(user: User, movie_id: str, **fields: Any) -> None:
 
     Raises:
         SchemaValidationError: a read-only field is not as it is stored.
-        MovieNotExistsError, UpdatingMovieError, MovieAlreadyExistsError, TooManyRequestsError
+        MovieNotExistsError, UpdatingMovieError, MovieAlreadyExistsError
     """
-    rate_limit_service.hit_write(user.id)
     movie = get(movie_id)
     if movie.added_by != str(user.id):
         raise errors.UpdatingMovieError
@@ -98,9 +96,8 @@ def delete(user: User, movie_id: str) -> None:
     """Delete a movie that user added, or any movie for an admin.
 
     Raises:
-        MovieNotExistsError, DeletingMovieError, TooManyRequestsError
+        MovieNotExistsError, DeletingMovieError
     """
-    rate_limit_service.hit_write(user.id)
     movie = get(movie_id)
     if movie.added_by != str(user.id) and not user.is_admin:
         raise errors.DeletingMovieError

@@ -29,8 +29,3 @@ def hit(name: str, key: str) -> None:
     stored_key = pseudonym(key, config["JWT_SECRET_KEY"])
     if seconds := limiter.hit(config[f"RATELIMIT_{name}"], name, stored_key):
         raise TooManyRequestsError(seconds)
-
-
-def hit_write(user_id: object) -> None:
-    """Count what a user stores; raises TooManyRequestsError."""
-    hit("WRITES_PER_USER", str(user_id))

@@ -57,7 +57,7 @@ def update(actor: User, user: User, **changes: str | None) -> User:
         TooManyRequestsError: users change themselves too often.
     """
     if actor.id == user.id:
-        rate_limit_service.hit_write(user.id)
+        rate_limit_service.hit("WRITES_PER_USER", str(user.id))
     if role := changes.get("role"):
         if not actor.is_admin:
             raise errors.ForbiddenError
@@ -75,8 +75,6 @@ def set_role(user: User, role: str) -> None:
 
 
 def _change_role(user: User, role: str) -> None:
-    if role == user.role:
-        return
     if user.is_admin:
         _require_another_admin(user)
     if not user.set_role(role):
@@ -113,7 +111,8 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
         password_service.verify_current_password(user, current_password)
         as_verified = {"password_version": user.password_version}
     with notice_of_change(ACCOUNT_DELETED, user):
-        _change_role(user, USER)  # demoted first, so that two admins can't delete each other
+        if user.is_admin:  # demoted first, so that two admins can't delete each other
+            _change_role(user, USER)
         _delete_mails(user)
         _delete_account(user, as_verified)
     for documents in BELONGS_TO_USER:

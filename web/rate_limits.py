@@ -1,12 +1,12 @@
 """Rate limits as decorators of views: per client IP, per email and per user."""
 
+from collections.abc import Callable
 from functools import wraps
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 from flask import request
 
-from database.models import User
 from services import rate_limit_service
 from services.errors import TooManyRequestsError
 from web.decorators import Decorator, View, note
@@ -16,16 +16,7 @@ IPV6_PREFIX = 64
 
 def limit_by_ip(action: str) -> Decorator:
     """Count a request for its client IP, before anything of it is read."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def wrapper(*args: Any, **path: Any) -> Any:
-            rate_limit_service.hit(f"{action}_PER_IP", client_ip())
-            return view(*args, **path)
-
-        return note(wrapper, errors=(TooManyRequestsError,))
-
-    return decorate
+    return _limit(f"{action}_PER_IP", lambda _: client_ip())
 
 
 def limit_by_email(action: str) -> Decorator:
@@ -33,29 +24,25 @@ def limit_by_email(action: str) -> Decorator:
 
     It belongs between `body` and the view: an invalid email counts for nobody.
     """
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def wrapper(*args: Any, email: str, **fields: Any) -> Any:
-            rate_limit_service.hit(f"{action}_PER_EMAIL", email)
-            return view(*args, email=email, **fields)
-
-        return note(wrapper, errors=(TooManyRequestsError,))
-
-    return decorate
+    return _limit(f"{action}_PER_EMAIL", lambda arguments: arguments["email"])
 
 
 def limit_by_user(action: str) -> Decorator:
-    """Count a request for the user of its token, before its fields are validated.
+    """Count a request for the user of its token.
 
-    It belongs between `requires_user` and `body`.
+    It belongs below `requires_user`; above `body`, a request with invalid fields counts too.
     """
+    return _limit(f"{action}_PER_USER", lambda arguments: str(arguments["user"].id))
+
+
+def _limit(name: str, key_of: Callable[[dict[str, Any]], str]) -> Decorator:
+    """Count a request against RATELIMIT_<name> for the key that its view's arguments give."""
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def wrapper(*args: Any, user: User, **arguments: Any) -> Any:
-            rate_limit_service.hit(f"{action}_PER_USER", str(user.id))
-            return view(*args, user=user, **arguments)
+        def wrapper(*args: Any, **arguments: Any) -> Any:
+            rate_limit_service.hit(name, key_of(arguments))
+            return view(*args, **arguments)
 
         return note(wrapper, errors=(TooManyRequestsError,))
 

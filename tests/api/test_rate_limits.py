@@ -271,16 +271,17 @@ class TestLimitOfWrites:
         return serve
 
     def test_every_write_counts(self, serve):
-        api, token = serve("4 per minute")
+        api, token = serve("5 per minute")
         movie = {"name": "Heat", "casts": ["Al Pacino"], "genres": ["Crime"]}
         path = f"/api/movies/{api.post('/api/movies', json=movie, token=token).json()['id']}"
         me = f"/api/users/{api.verify(token).json()['id']}"
         writes = [
             lambda: api.put(path, json={"genres": ["Drama"]}, token=token),
+            lambda: api.patch(path, json={"genres": ["Crime"]}, token=token),
             lambda: rename(api, token),
             lambda: api.patch(me, json={"name": "Ada"}, token=token),
         ]
-        assert [write().status_code for write in writes] == [200] * 3
+        assert [write().status_code for write in writes] == [200] * 4
         writes += [
             lambda: api.post("/api/movies", json=movie | {"name": "Alien"}, token=token),
             lambda: api.delete(path, token=token),

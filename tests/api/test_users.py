@@ -30,6 +30,24 @@ METHODS = {"GET": None, "PATCH": {"name": "X"}, "DELETE": CURRENT}
 WRITES = ("insert_one", "update_one", "update_many", "delete_one", "delete_many")
 
 
+@contextlib.contextmanager
+def crash_after(survived, monkeypatch):
+    """End this thread's work before one write more than `survived`; yield the writes that were."""
+    crashing_thread, writes = threading.current_thread(), []
+
+    def crash(collection, write, *args, **options):
+        if threading.current_thread() is crashing_thread:
+            if len(writes) == survived:
+                raise SystemExit
+            writes.append(write)
+        return write(collection, *args, **options)
+
+    with monkeypatch.context() as patch, contextlib.suppress(SystemExit):
+        for name in WRITES:
+            patch.setattr(Collection, name, partialmethod(crash, getattr(Collection, name)))
+        yield writes
+
+
 def join(api, email, role="user"):
     """Sign up, get the role and log in; return id and tokens."""
     api.sign_up(email=email)
@@ -157,19 +175,8 @@ class TestDeleteEverything:
     def test_crash_after_any_write_deletes_all_or_nothing(self, app, monkeypatch, survived):
         user = User(email=ADA["email"], password="-").save()
         own_everything(user)
-        before, writes = User.objects.get().to_mongo(), []
-        crashing_thread = threading.current_thread()
-
-        def crash(collection, write, *args, **options):
-            if threading.current_thread() is crashing_thread:
-                if len(writes) == survived:
-                    raise SystemExit
-                writes.append(write)
-            return write(collection, *args, **options)
-
-        with monkeypatch.context() as patch, app.app_context(), contextlib.suppress(SystemExit):
-            for name in WRITES:
-                patch.setattr(Collection, name, partialmethod(crash, getattr(Collection, name)))
+        before = User.objects.get().to_mongo()
+        with app.app_context(), crash_after(survived, monkeypatch) as writes:
             user_service.delete(user)
         assert len(writes) == min(survived, 9)
         if User.objects.first():
@@ -288,18 +295,8 @@ class TestNotices:
     @pytest.mark.parametrize("survived", [1, 2])
     def test_notice_is_queued_before_the_change(self, app, monkeypatch, survived):
         user = create_user(ADA["email"])
-        writes = []
-
-        def crash(collection, write, *args, **options):
-            if len(writes) == survived:
-                raise SystemExit
-            writes.append(write)
-            return write(collection, *args, **options)
-
-        with monkeypatch.context() as patch, app.app_context(), contextlib.suppress(SystemExit):
-            for name in WRITES:
-                patch.setattr(Collection, name, partialmethod(crash, getattr(Collection, name)))
-            patch.setattr(app.extensions["worker"], "wake", lambda: None)
+        monkeypatch.setattr(app.extensions["worker"], "wake", lambda: None)
+        with app.app_context(), crash_after(survived, monkeypatch):
             user_service.set_role(user, ADMIN)
         assert Job.objects.get().arguments["mail"] == ROLE_CHANGED_TO_ADMIN
         assert (User.objects.get().role == ADMIN) == (survived == 2)
