@@ -16,8 +16,8 @@ from tests.support.processes import HOME, environment
 
 SAMPLE = HOME / "database" / "sample_movies.jsonl"
 FLASK = [sys.executable, "-m", "flask", "--app", "app"]
-# The command, which prints its processor time and its peak of memory at its end. The peak that the
-# parent of a process is told (ru_maxrss) includes the parent's own memory.
+# The command, which prints its processor time and its peak of memory at its end. ru_maxrss is of no
+# use: that of a child process includes the memory of its parent.
 MEASURED_FLASK = r"""
 import atexit, re, runpy, time
 atexit.register(lambda: print(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]))
