@@ -1,0 +1,97 @@
+"""A reader of the book: it types the code of a chapter, runs the commands, compares the output."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from scripts.book import write_block
+from tests.support.markdown import Block
+from tests.support.processes import free_port
+
+ADDRESS = "localhost:5000"
+SECONDS = 60
+
+
+class Reader:
+    """A folder with code, a shell whose variables last, and a server that has the newest code."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._state = folder.parent / f"{folder.name}-state"
+        self._state.write_text("")
+        self._log = folder.parent / f"{folder.name}-log"
+        self._server: subprocess.Popen[bytes] | None = None
+        self._environment = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "MONGODB_URI": database,
+        }
+
+    def follow(self, blocks: Iterable[Block]) -> None:
+        """Do what the blocks of a page say, in their order."""
+        printed = ""
+        for block in blocks:
+            if block.title:
+                self.stop_server()
+                write_block(block, self.folder)
+            elif block.language == "sh":
+                printed = self._run(block.source)
+            elif block.language == "text":
+                assert _matches(printed, block.source), f"line {block.line}, printed:\n{printed}"
+
+    def _run(self, commands: str) -> str:
+        if "curl" in commands and self._server is None:
+            self._start_server()
+        script = f"set -a; . '{self._state}'; {{\n{commands}\n}}; export -p >'{self._state}'"
+        return subprocess.run(
+            ["bash", "-c", script.replace(ADDRESS, f"localhost:{self.port}")],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        ).stdout
+
+    def _start_server(self) -> None:
+        command = f". '{self._state}'; exec flask --app app run --port {self.port}"
+        with self._log.open("ab") as log:
+            self._server = subprocess.Popen(
+                ["bash", "-c", command],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._wait_for_server(self._server)
+
+    def _wait_for_server(self, server: "subprocess.Popen[bytes]") -> None:
+        deadline = time.monotonic() + SECONDS
+        with socket.socket() as probe:
+            while probe.connect_ex(("127.0.0.1", self.port)) != 0:
+                assert server.poll() is None, self._log.read_text()
+                assert time.monotonic() < deadline, self._log.read_text()
+                time.sleep(0.02)
+
+    def stop_server(self) -> None:
+        """End the server, which the next command starts again with the code as it is then."""
+        if self._server is not None and self._server.poll() is None:
+            os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait()
+        self._server = None
+
+
+def _matches(printed: str, expected: str) -> bool:
+    """Return whether the output is what the page says, where `...` stands for any text."""
+    pattern = re.escape(expected.strip()).replace(r"\.\.\.", ".*?")
+    return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
