@@ -52,39 +52,51 @@ def _tidy(file: Path) -> None:
 
 def merge(old: str, new: str) -> str:
     """Return old source with the definitions of new: replaced by their names, or added."""
-    lines = new.splitlines()
-    merged = _pieces(old, ast.parse(old).body)
-    for node in ast.parse(new).body:
-        _put(merged, node, _text(lines, node))
-    docstring, *others = merged.values()
+    pieces = _merge_body(_pieces(old, ast.parse(old).body), ast.parse(new).body, new)
+    docstring, *others = pieces.values()
     others.sort(key=lambda text: not text.startswith(("import ", "from ")))
     return "\n\n".join([docstring, *others]) + "\n"
 
 
-def _put(pieces: dict[str, str], node: ast.stmt, text: str) -> None:
-    """Replace a statement by one of its name, add to a class or an import, or add a statement."""
-    key = _key(node)
-    if isinstance(node, ast.ClassDef) and _is_ellipsis(node.body[0]):
-        text = _merge_class(pieces[key], text)
-    if isinstance(node, ast.ImportFrom) and key in pieces:
-        text = f"{text}\n{pieces[key]}"  # `from m import` twice: sorting makes one of them
-    if key in pieces or not isinstance(node, ast.Assign):
-        pieces[key] = text
-    else:  # a constant: before the first class or function
-        later = {
-            k: pieces.pop(k) for k in list(pieces) if re.match(r"@|class |def ", pieces[k].lstrip())
-        }
-        pieces[key] = text
-        pieces.update(later)
+def _merge_body(old: dict[str, str], body: list[ast.stmt], new: str) -> dict[str, str]:
+    """Replace statements by those of their name; put new ones before the one that follows them."""
+    merged = dict(old)
+    lines = new.splitlines()
+    for index, node in enumerate(body):
+        text = _text(lines, node)
+        key = _key(node)
+        if isinstance(node, ast.ClassDef) and _is_ellipsis(node.body[0]):
+            text = _merge_class(merged[key], text)
+        if isinstance(node, ast.ImportFrom) and key in merged:
+            text = f"{text}\n{merged[key]}"  # sorting makes one of the two
+        if key in merged:
+            merged[key] = text
+        else:
+            following = next((_key(it) for it in body[index + 1 :] if _key(it) in old), "")
+            merged = _insert(merged, key, text, following or _first_definition(merged, node))
+    return merged
+
+
+def _insert(pieces: dict[str, str], key: str, text: str, before: str) -> dict[str, str]:
+    keys = list(pieces)
+    place = keys.index(before) if before in keys else len(keys)
+    items = list(pieces.items())
+    return dict([*items[:place], (key, text), *items[place:]])
+
+
+def _first_definition(pieces: dict[str, str], node: ast.stmt) -> str:
+    """Return the class or function before which a new constant belongs."""
+    definition = re.compile(r"\s*(@|class |def )")
+    if isinstance(node, ast.Assign):
+        return next((key for key, text in pieces.items() if definition.match(text)), "")
+    return ""
 
 
 def _merge_class(old: str, new: str) -> str:
     """Return a class with the members of new, whose first statement is `...`."""
     old_class, new_class = ast.parse(old).body[0], ast.parse(new).body[0]
     assert isinstance(old_class, ast.ClassDef) and isinstance(new_class, ast.ClassDef)
-    members = _pieces(old, old_class.body)
-    for node in new_class.body[1:]:
-        _put(members, node, _text(new.splitlines(), node))
+    members = _merge_body(_pieces(old, old_class.body), new_class.body[1:], new)
     head = old.splitlines()[: old_class.body[0].lineno - 1]
     return "\n\n".join(["\n".join(head), *members.values()])
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -27,12 +28,14 @@ class Reader:
         self._state = folder.parent / f"{folder.name}-state"
         self._state.write_text("")
         self._log = folder.parent / f"{folder.name}-log"
+        self._code_of_server = 0.0
         self._server: subprocess.Popen[bytes] | None = None
         self._environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(folder),
             "PYTHONDONTWRITEBYTECODE": "1",
             "MONGODB_URI": database,
+            "JWT_SECRET_KEY": secrets.token_urlsafe(48),
         }
 
     def follow(self, blocks: Iterable[Block]) -> None:
@@ -40,7 +43,6 @@ class Reader:
         printed = ""
         for block in blocks:
             if block.title:
-                self.stop_server()
                 write_block(block, self.folder)
             elif block.language == "sh":
                 printed = self._run(block.source)
@@ -48,6 +50,8 @@ class Reader:
                 assert _matches(printed, block.source), f"line {block.line}, printed:\n{printed}"
 
     def _run(self, commands: str) -> str:
+        if self._newest_code() > self._code_of_server:
+            self.stop_server()
         if "curl" in commands and self._server is None:
             self._start_server()
         script = f"set -a; . '{self._state}'; {{\n{commands}\n}}; export -p >'{self._state}'"
@@ -62,7 +66,11 @@ class Reader:
             check=False,
         ).stdout
 
+    def _newest_code(self) -> float:
+        return max((it.stat().st_mtime for it in self.folder.rglob("*.py")), default=0)
+
     def _start_server(self) -> None:
+        self._code_of_server = self._newest_code()
         command = f". '{self._state}'; exec flask --app app run --port {self.port}"
         with self._log.open("ab") as log:
             self._server = subprocess.Popen(
