@@ -24,7 +24,7 @@ def reader(tmp_path, database):
     name = f"book-{secrets.token_hex(4)}"
     reader = Reader(folder, urlsplit(database)._replace(path=f"/{name}").geturl())
     yield reader
-    reader.stop_server()
+    reader.close()
     with MongoClient(database) as client:
         client.drop_database(name)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from scripts.book import write_block
@@ -16,6 +17,8 @@ from tests.support.markdown import Block
 from tests.support.processes import free_port
 
 ADDRESS = "localhost:5000"
+# How a page names the server's process; the brackets keep the name from finding itself.
+SERVER = "[f]lask --app app run"
 SECONDS = 60
 
 
@@ -28,6 +31,7 @@ class Reader:
         self._state = folder.parent / f"{folder.name}-state"
         self._state.write_text("")
         self._log = folder.parent / f"{folder.name}-log"
+        self._shells: list[int] = []
         self._code_of_server = 0.0
         self._server: subprocess.Popen[bytes] | None = None
         self._environment = {
@@ -35,6 +39,7 @@ class Reader:
             "HOME": str(folder),
             "PYTHONDONTWRITEBYTECODE": "1",
             "MONGODB_URI": database,
+            "MAIL_PORT": str(free_port()),
             "JWT_SECRET_KEY": secrets.token_urlsafe(48),
         }
 
@@ -54,17 +59,20 @@ class Reader:
             self.stop_server()
         if "curl" in commands + self._state.read_text() and self._server is None:
             self._start_server()
+        commands = commands.replace(ADDRESS, f"localhost:{self.port}")
+        commands = commands.replace(SERVER, f"{SERVER} --port {self.port}")
         script = f"set -a; . '{self._state}'; {{\n{commands}\n}}; {{ export -p; declare -f; }} >'{self._state}'"
-        return subprocess.run(
-            ["bash", "-c", script.replace(ADDRESS, f"localhost:{self.port}")],
+        shell = subprocess.Popen(
+            ["bash", "-c", script],
             cwd=self.folder,
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=SECONDS,
-            check=False,
-        ).stdout
+            start_new_session=True,
+        )
+        self._shells.append(shell.pid)
+        return shell.communicate(timeout=SECONDS)[0]
 
     def _newest_code(self) -> float:
         return max((it.stat().st_mtime for it in self.folder.rglob("*.py")), default=0)
@@ -90,6 +98,13 @@ class Reader:
                 assert server.poll() is None, self._log.read_text()
                 assert time.monotonic() < deadline, self._log.read_text()
                 time.sleep(0.02)
+
+    def close(self) -> None:
+        """End the server, and what the commands have left in the background."""
+        self.stop_server()
+        for shell in self._shells:
+            with suppress(ProcessLookupError):
+                os.killpg(shell, signal.SIGKILL)
 
     def stop_server(self) -> None:
         """End the server, which the next command starts again with the code as it is then."""
