@@ -47,7 +47,7 @@ def _tidy(file: Path) -> None:
     subprocess.run(
         [ruff, "check", "--quiet", "--isolated", "--fix", "--select=I,F401", file], check=True
     )
-    subprocess.run([ruff, "format", "--quiet", "--isolated", file], check=True)
+    subprocess.run([ruff, "format", "--quiet", "--isolated", "--line-length=100", file], check=True)
 
 
 def merge(old: str, new: str) -> str:
@@ -55,7 +55,12 @@ def merge(old: str, new: str) -> str:
     pieces = _merge_body(_pieces(old, ast.parse(old).body), ast.parse(new).body, new)
     docstring, *others = pieces.values()
     others.sort(key=lambda text: not text.startswith(("import ", "from ")))
-    return "\n\n".join([docstring, *others]) + "\n"
+    return _join([docstring + "\n", *others])
+
+
+def _join(pieces: list[str]) -> str:
+    """Return source with an empty line around each statement of several lines."""
+    return "".join(f"{it}\n" if "\n" not in it else f"\n{it}\n\n" for it in pieces)
 
 
 def _merge_body(old: dict[str, str], body: list[ast.stmt], new: str) -> dict[str, str]:
@@ -94,11 +99,14 @@ def _first_definition(pieces: dict[str, str], node: ast.stmt) -> str:
 
 def _merge_class(old: str, new: str) -> str:
     """Return a class with the members of new, whose first statement is `...`."""
-    old_class, new_class = ast.parse(old).body[0], ast.parse(new).body[0]
-    assert isinstance(old_class, ast.ClassDef) and isinstance(new_class, ast.ClassDef)
+    old_class, new_class = _class(old), _class(new)
     members = _merge_body(_pieces(old, old_class.body), new_class.body[1:], new)
     head = old.splitlines()[: old_class.body[0].lineno - 1]
-    return "\n\n".join(["\n".join(head), *members.values()])
+    return _join(["\n".join(head), *members.values()])
+
+
+def _class(source: str) -> ast.ClassDef:
+    return next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
 
 
 def _pieces(source: str, body: list[ast.stmt]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from tests.support.markdown import code_blocks
 from tests.support.processes import HOME
 
 SOLUTIONS = [BOOK / "solutions" / page.name for page in CHAPTERS]
-SECTIONS = ["What goes wrong", "The mend", "In Movie-bag", "Exercises"]
+SECTIONS = ["What goes wrong", "The fix", "In Movie-bag", "Exercises"]
 
 
 @pytest.fixture
@@ -56,13 +56,14 @@ class TestSolutions:
         reader.follow(chosen)
 
 
-class TestLastChapter:
-    @pytest.fixture(scope="class")
-    def folder(self, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("my-bag")
-        write_code(len(CHAPTERS), folder)
-        return folder
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("my-bag")
+    write_code(len(CHAPTERS), folder)
+    return folder
 
+
+class TestLastChapter:
     def test_core_of_the_product_is_there(self, folder):
         assert [path for path in CORE if not (folder / path).exists()] == []
 

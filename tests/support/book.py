@@ -57,11 +57,13 @@ class Reader:
     def _run(self, commands: str) -> str:
         if self._newest_code() > self._code_of_server:
             self.stop_server()
-        if "curl" in commands + self._state.read_text() and self._server is None:
+        needs_server = "curl" in commands + self._state.read_text() and "gunicorn" not in commands
+        if needs_server and self._server is None:
             self._start_server()
         commands = commands.replace(ADDRESS, f"localhost:{self.port}")
         commands = commands.replace(SERVER, f"{SERVER} --port {self.port}")
-        script = f"set -a; . '{self._state}'; {{\n{commands}\n}}; {{ export -p; declare -f; }} >'{self._state}'"
+        keep = f"{{ export -p; declare -f; }} >'{self._state}'"
+        script = f"set -a; . '{self._state}'; {{\n{commands}\n}}; {keep}"
         shell = subprocess.Popen(
             ["bash", "-c", script],
             cwd=self.folder,
