@@ -1,4 +1,4 @@
-.PHONY: install run serve test test-rest test-all lint figures bench bench-peers lock browser
+.PHONY: install run serve docs docs-serve test test-rest test-all lint figures bench bench-peers lock browser
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -25,11 +25,18 @@ run: .venv/served  ## The development server, on http://127.0.0.1:5000
 serve: .venv/served  ## As in production, with gunicorn, on HOST and PORT
 	exec $(BIN)/gunicorn
 
+docs: install  ## The book as a site, into site/; a broken link fails. The development server shows it at /book
+	$(BIN)/zensical build --clean --strict
+
+docs-serve: install  ## The book on http://localhost:8000, built again at each change of docs/
+	exec $(BIN)/zensical serve
+
 test: install  ## The API specification, unit and integration tests; MONGODB_URI=… for another server
 	$(BIN)/python -m pytest -n 2 tests/api tests/unit tests/integration
 
-test-rest: install  ## What make test leaves out: resilience, property, browsers, a second database
+test-rest: install  ## What make test leaves out: docs, resilience, property, browsers, a second database
 	$(BIN)/python -m pytest -n 2 tests/property -m 'slow or not slow'
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/docs -m 'slow or not slow'
 	$(BIN)/python -m pytest tests/resilience -m 'slow or not slow'
 	$(BIN)/python -m pytest tests/api tests/unit tests/integration -m slow
 	.ci/secantusdb $(BIN)/python -m pytest tests/api tests/integration -m 'not embedded and not slow' \

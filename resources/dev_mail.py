@@ -2,6 +2,7 @@
 
 import re
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import current_app, render_template, request
@@ -41,7 +42,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class SentMails(MethodView):
+class LocalPage(MethodView):
+    """A page for this machine only."""
+
+    def dispatch_request(self, **arguments: Any) -> Any:
+        """Respond to requests from this machine."""
+        require_localhost()
+        return super().dispatch_request(**arguments)
+
+
+class SentMails(LocalPage):
     """The emails of this development server."""
 
     def get(self) -> str:
@@ -50,7 +60,7 @@ class SentMails(MethodView):
         return render_template("sent_mails.html", mails=mails, subjects=MAILS, iso=iso)
 
 
-class SentMailPage(MethodView):
+class SentMailPage(LocalPage):
     """One email."""
 
     def get(self, mail_id: str) -> tuple[str, dict[str, str]]:

@@ -3,6 +3,7 @@
 from flask import g, render_template
 from flask.views import MethodView
 
+from resources import book
 from schemas.auth import NewPasswordSchema
 from schemas.base import load
 from services import password_service
@@ -16,7 +17,7 @@ class Welcome(MethodView):
 
     def get(self) -> str:
         """Show what this is, and where to continue."""
-        return render_template("welcome.html")
+        return render_template("welcome.html", has_book=book.is_served())
 
 
 class Docs(MethodView):

@@ -8,7 +8,7 @@ import flask_swagger_ui
 from flask import Blueprint, Flask, Response
 
 from config import DEVELOPMENT
-from resources import auth, dev_mail, health, movie, openapi, pages, reset_password, users
+from resources import auth, book, dev_mail, health, movie, openapi, pages, reset_password, users
 from web.json_response import json_response
 from web.pages import register_pages
 
@@ -38,6 +38,9 @@ PAGE_ROUTES = {
     "/reset/<token>": pages.ResetPage,
 }
 DEVELOPMENT_ROUTES = {
+    "/book": book.Book,
+    "/book/": book.Book,
+    "/book/<path:path>": book.Book,
     "/dev/mail": dev_mail.SentMails,
     "/dev/mail/<mail_id>": dev_mail.SentMailPage,
 }
@@ -66,9 +69,7 @@ def initialize_routes(app: Flask) -> None:
         api.add_resource(resource, url)
     register_pages(app, _blueprint("pages", PAGE_ROUTES))
     if app.config["APP_ENV"] == DEVELOPMENT:
-        development = _blueprint("development", DEVELOPMENT_ROUTES)
-        development.before_request(dev_mail.require_localhost)
-        register_pages(app, development)
+        register_pages(app, _blueprint("development", DEVELOPMENT_ROUTES))
     swagger = Path(flask_swagger_ui.__file__).parent / "dist"
     app.register_blueprint(
         Blueprint("swagger", __name__, static_folder=swagger, static_url_path="/static/swagger")
@@ -78,5 +79,5 @@ def initialize_routes(app: Flask) -> None:
 def _blueprint(name: str, routes: dict[str, Any]) -> Blueprint:
     blueprint = Blueprint(name, __name__)
     for url, view in routes.items():
-        blueprint.add_url_rule(url, view_func=view.as_view(view.__name__))
+        blueprint.add_url_rule(url, url, view.as_view(view.__name__))
     return blueprint

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from resources import book
 from tests.support.client import ADA, NEW_PASSWORD
 
 FORM = "application/x-www-form-urlencoded"
@@ -159,7 +160,10 @@ class TestSecurity:
 
 
 class TestWelcome:
-    def test_links_lead_to_docs_and_in_development_to_emails(self, make_app, http):
+    def test_links_lead_to_docs_and_in_development_to_emails(
+        self, make_app, http, monkeypatch, tmp_path
+    ):
+        monkeypatch.setattr(book, "SITE", tmp_path)
         for env, emails in (("production", []), ("development", ["/dev/mail"])):
             http.app = make_app(APP_ENV=env)
             links = re.findall(r'<li><a href="(.*?)"', http.get("/").text)

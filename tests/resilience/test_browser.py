@@ -1,41 +1,29 @@
 """The pages in a browser, as people see and use them."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from database.sent_mail import SentMail
+from tests.support.browser import NEEDS_CHROMIUM, OpenPage, chromium, page_opener
 from tests.support.client import ADA, NEW_PASSWORD, ApiClient
 from tests.support.concurrency import wait_until
 from tests.support.processes import HOME
 from tests.support.smtp_server import Mailbox, token_in
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = HOME / ".venv/npm/node_modules/axe-core/axe.min.js"
-# Without its own requests to its maker.
-FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-sync"]
-FLAGS += ["--no-first-run", "--disable-component-update", "--disable-gpu"]
-HTTP_ERROR = "Failed to load resource: the server responded with a status"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: make browser"),
-]
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 NEEDS_AXE = pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: make browser")
-
-OpenPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -47,39 +35,9 @@ def site(make_app: Callable[..., Flask], http: ApiClient) -> ApiClient:
 
 
 @pytest.fixture
-def open_page(chromium: Browser, site: ApiClient) -> Iterator[OpenPage]:
-    """Open pages; at the end none may have had an error or a request to another host."""
-    contexts, problems = [], []
-
-    def watch(page: Page) -> None:
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(console_error(message)))
-        page.on("request", lambda request: problems.append(foreign_url(request, site.url)))
-
-    def open_in_new_context(path: str, **options: Any) -> Page:
-        contexts.append(chromium.new_context(base_url=site.url, **options))
-        contexts[-1].on("page", watch)
-        page = contexts[-1].new_page()
-        page.goto(path)
-        return page
-
-    yield open_in_new_context
-    for context in contexts:
-        context.close()
-    assert [problem for problem in problems if problem] == []
-
-
-def console_error(message: ConsoleMessage) -> str | None:
-    """Return an error or a warning, except the note that a page has an error status."""
-    folder = message.location["url"].rpartition("/")[0]
-    if message.text.startswith(HTTP_ERROR) and folder.endswith(("/reset", "/mail")):
-        return None
-    return message.text if message.type in ("error", "warning") else None
-
-
-def foreign_url(request: Request, own_url: str) -> str | None:
-    is_own = request.url.startswith((own_url, "data:", "about:", "blob:"))
-    return None if is_own else request.url
+def open_page(browser: Browser, site: ApiClient) -> Iterator[OpenPage]:
+    with page_opener(browser, site.url) as open_page:
+        yield open_page
 
 
 @pytest.fixture
