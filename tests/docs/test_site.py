@@ -265,9 +265,9 @@ class TestDiagrams:
         assert "Parse error on line 2" in parse_error("sequenceDiagram\n  Client tells the API\n")
 
     @pytest.mark.parametrize("url", ["at_book"], indirect=True)
-    def test_each_one_in_docs_is_drawn(self, open_page):
+    def test_each_one_in_docs_is_drawn(self, open_page, url):
+        page = open_page("")
         for path, blocks in diagrams().items():
-            page = open_page(url_path(path))
+            page.goto(f"{url}/{url_path(path)}")
             expect(page.locator("div.mermaid")).to_have_count(len(blocks))
             expect(page.locator("pre.mermaid")).to_have_count(0)
-            page.close()
