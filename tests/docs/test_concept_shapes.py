@@ -1,0 +1,215 @@
+"""docs/concepts: the examples of documents and tokens have the shape of the product's own."""
+
+import json
+import re
+
+import pytest
+from bson import ObjectId, json_util
+from pymongo import MongoClient
+
+from database.db import ensure_indexes
+from database.documents import DOCUMENTS
+from database.migrations import VERSIONS
+from jobs.queue import SEND_DELAY
+from resources.routes import API_ROUTES
+from services.mail_kinds import RESET_PASSWORD
+from services.token_service import ACCESS, PWD_RESET, REFRESH, SCHEMAS
+from tests.support.client import ADA, NEW_PASSWORD
+from tests.support.page_parts import code, sections, table
+from tests.support.processes import HOME
+from tests.support.tokens import decode_parts
+
+CONCEPTS = HOME / "docs" / "concepts"
+STORED, TOKENS = sections(CONCEPTS / "documents.md"), sections(CONCEPTS / "tokens.md")
+COLLECTIONS = [code(cell)[0] for cell, *_ in table(STORED[""], "collection")]
+EACH_COLLECTION = pytest.mark.parametrize("name", COLLECTIONS)
+EXAMPLES = {
+    ACCESS: TOKENS["The access token"],
+    REFRESH: TOKENS["The refresh token"],
+    PWD_RESET: TOKENS["The reset token"],
+}
+EACH_SCOPE = pytest.mark.parametrize("scope", SCHEMAS)
+# The keys of a map, as the table of fields writes them.
+MAP_KEYS = {r"[0-9a-f]{16}": "<id>", r"g\d+": "<generation>"}
+HEX_ID = re.compile(r"[0-9a-f]{24}")
+
+
+def placeholder(key):
+    return next((name for keys, name in MAP_KEYS.items() if re.fullmatch(keys, key)), key)
+
+
+def shape(value):
+    """Return the keys and types of a document, however deep."""
+    if isinstance(value, dict):
+        pairs = [f"{placeholder(key)}: {shape(inner)}" for key, inner in value.items()]
+        return f"{{{', '.join(sorted(pairs))}}}"
+    if isinstance(value, list):
+        return f"list of {', '.join(sorted({shape(item) for item in value}))}"
+    is_id = isinstance(value, str) and HEX_ID.fullmatch(value)
+    return "24 hex digits" if is_id else type(value).__name__
+
+
+def paths(value, path=""):
+    """Yield the dotted path of each field, and whether it has no fields itself."""
+    for key, inner in value.items():
+        inner_path = f"{path}.{placeholder(key)}".lstrip(".")
+        if not isinstance(inner, dict):
+            yield inner_path, True
+        elif inner:
+            yield inner_path, False
+            yield from paths(inner, inner_path)
+
+
+class TestDocuments:
+    @pytest.fixture
+    def collections(self, database, documents):
+        with MongoClient(database) as client:
+            yield client.get_default_database()
+
+    @pytest.fixture
+    def client(self, make_app, http):
+        """Return a client of an application whose worker does jobs when it is called."""
+        http.app = make_app(APP_ENV="development")
+        worker = http.app.extensions["worker"]
+        worker.start()
+        worker.stop()
+        worker._stopping.clear()
+        return http
+
+    @pytest.fixture
+    def work(self, client, clock):
+        """Return a function that does the jobs that are due after so many seconds."""
+
+        def work_after(seconds):
+            clock.shift(seconds)
+            with client.app.app_context():
+                client.app.extensions["worker"].run_due_jobs()
+
+        return work_after
+
+    @pytest.fixture
+    def stored(self, client, work, mailbox, collections):
+        """Return what the product stores of Ada, in the order of the examples."""
+        pair = self.log_in_on_two_devices(client)
+        users, jobs = [*collections["user"].find()], collections["job"]
+        work(SEND_DELAY)
+        client.forgot()
+        queued = jobs.find_one({"arguments.mail": RESET_PASSWORD})
+        mailbox.reply = "451 later"
+        work(SEND_DELAY)
+        delayed = jobs.find_one({"_id": queued["_id"]})
+        # The embedded database returns 0.
+        delayed["waits_for_service"] = bool(delayed["waits_for_service"])
+        mailbox.accept_everything()
+        work(60)
+        movie = {"name": "Heat", "casts": ["Al Pacino"], "genres": ["Crime"]}
+        client.post("/api/movies", token=pair["token"], json=movie)
+        movies = [*collections["movie"].find()]
+        copies = [*collections["sent_mail"].find({"_id": queued["_id"]})]
+        assert client.get("/readyz").status_code == 200
+        confirmed = {"current_password": NEW_PASSWORD}
+        client.delete("/api/users/me", token=pair["token"], json=confirmed)
+        return {
+            "user": users,
+            "job": [queued, delayed, *jobs.find()],
+            "sent_mail": copies,
+            "movie": movies,
+            "schema_version": [*collections["schema_version"].find()],
+            "write_check": [*collections["write_check"].find()],
+        }
+
+    @staticmethod
+    def log_in_on_two_devices(client):
+        client.sign_up(name="Ada")
+        pair = client.log_in().json()
+        pair = client.refresh(pair["refresh_token"]).json()
+        change = {"current_password": ADA["password"], "password": NEW_PASSWORD}
+        pair = client.put("/api/auth/password", token=pair["token"], json=change).json()
+        pair = client.refresh(pair["refresh_token"]).json()
+        client.log_in(password=NEW_PASSWORD)
+        return pair
+
+    def test_table_has_every_collection(self):
+        classes = {document._get_collection_name() for document in DOCUMENTS}
+        assert {*COLLECTIONS} == classes | {VERSIONS, "write_check"}
+
+    @EACH_COLLECTION
+    def test_example_has_the_shape_of_a_stored_document(self, stored, name):
+        examples = [json_util.loads(block.source) for block in STORED[name].blocks]
+        assert [shape(example) for example in examples] == list(map(shape, stored[name]))
+
+    @EACH_COLLECTION
+    def test_table_has_every_field(self, name):
+        fields = {code(field)[0] for field, _ in table(STORED[name], "field")}
+        examples = [json.loads(block.source) for block in STORED[name].blocks]
+        for example in examples:
+            example["_id"] = str(example["_id"])
+        found = [path for example in examples for path in paths(example)]
+        assert {path for path, is_leaf in found if is_leaf} <= fields
+        assert fields <= {path for path, _ in found}
+
+    @EACH_COLLECTION
+    def test_table_has_every_index(self, collections, name):
+        for document in DOCUMENTS:
+            ensure_indexes(document)
+        created = collections[name].index_information().values()
+        indexes = {(*(field for field, _ in it["key"]), bool(it.get("unique"))) for it in created}
+        rows = table(STORED[name], "index")
+        written = {(*code(index), index.endswith("unique")) for index, _ in rows}
+        assert written == indexes | {("_id", False)}
+
+    def test_reference_and_time_are_as_the_conventions_say(self, stored):
+        (movie,), (user,) = stored["movie"], stored["user"]
+        assert ObjectId(movie["added_by"]) == user["_id"]
+        assert isinstance(user["created_at"], float)
+
+
+class TestTokens:
+    @pytest.fixture
+    def tokens(self, ada, mailed_token):
+        """Return header and claims of a token of each scope."""
+        tokens = {ACCESS: ada["token"], REFRESH: ada["refresh_token"], PWD_RESET: mailed_token}
+        return {scope: decode_parts(token) for scope, token in tokens.items()}
+
+    @EACH_SCOPE
+    def test_example_has_the_shape_of_a_token(self, tokens, scope):
+        (example,) = (json.loads(block.source) for block in EXAMPLES[scope].blocks)
+        header, claims = tokens[scope]
+        assert shape(example) == shape({"header": header, "payload": claims})
+        assert example["payload"]["scope"] == claims["scope"] == scope
+        assert (example["payload"]["type"], example["payload"]["fresh"]) == (ACCESS, False)
+        assert example["header"] | {"kid": header["kid"]} == header
+
+    def test_table_has_every_claim(self, tokens):
+        scopes_of = {}
+        for scope, (header, claims) in tokens.items():
+            for claim in header | claims:
+                scopes_of.setdefault(claim, set()).add(scope)
+        written = {
+            code(claim)[0]: set(SCHEMAS) if scopes == "all" else set(scopes.split(", "))
+            for claim, _, _, scopes in table(TOKENS["Claims"], "claim")
+        }
+        assert written == scopes_of
+
+    def test_claim_that_nobody_reads_is_no_field_of_a_schema(self):
+        rows = table(TOKENS["Claims"], "claim")
+        unread = {code(claim)[0] for claim, _, reader, _ in rows if reader == "nobody"}
+        read = {code(claim)[0] for claim, *_ in rows} - unread
+        fields = {name for schema in SCHEMAS.values() for name in schema.fields} - {"nbf"}
+        assert read == fields | {"scope", "kid", "alg"}
+
+    def test_table_has_every_scope(self):
+        rows = table(TOKENS[""], "scope")
+        assert {code(scope)[0] for scope, *_ in rows} == SCHEMAS.keys()
+
+    def test_table_has_every_route_of_another_scope(self):
+        *rows, other = table(TOKENS["Which token opens what"], "route")
+        written = {code(route)[0]: (*code(scopes),) for route, scopes, _ in rows}
+        scopes = {
+            f"{method} {path}": getattr(resource, method.lower()).operation.scopes
+            for path, resource in API_ROUTES.items()
+            for method in resource.methods
+        }
+        others = {key: value for key, value in scopes.items() if key not in written}
+        assert written == {key: scopes[key] for key in written}
+        assert set(others.values()) == {(), (*code(other[1]),)}
