@@ -1,11 +1,8 @@
 """How many commands each request sends to the database: docs/scaling.md calculates with it."""
 
 import itertools
-from collections import Counter
 
-import mongoengine
 import pytest
-from pymongo import monitoring
 
 from database.models import Job, User
 from jobs import lanes
@@ -13,37 +10,18 @@ from services import movie_service
 from services.mail_kinds import RESET_PASSWORD
 from services.mail_queue import SEND_EMAIL
 from tests.support.client import ADA
+from tests.support.database_commands import recorded_commands
 from tests.support.emails import queue_email
 from tests.support.tokens import reset_token
 
 NUMBERS = itertools.count()
 
 
-class CommandCounter(monitoring.CommandListener):
-    """Counts the commands that are sent to the database."""
-
-    def __init__(self):
-        self.counts = Counter()
-
-    def started(self, event):
-        self.counts[event.command_name] += 1
-
-    def succeeded(self, event):
-        pass
-
-    def failed(self, event):
-        pass
-
-
 @pytest.fixture
 def commands(database):
-    """Return a counter of the commands of the connection that is made next."""
-    mongoengine.disconnect()
-    counter = CommandCounter()
-    monitoring.register(counter)
-    yield counter
-    monitoring._LISTENERS.command_listeners.remove(counter)
-    mongoengine.disconnect()
+    """Return a recorder of the commands of the connection that is made next."""
+    with recorded_commands() as recorder:
+        yield recorder
 
 
 @pytest.fixture
@@ -61,7 +39,7 @@ def requests(commands, app, api, ada, stopped_worker):
     def reset():
         user = User.objects(email=ADA["email"]).only("password_version").get()
         token = reset_token(app, user)
-        commands.counts.clear()
+        commands.names.clear()
         api.reset(token, f"staple horse {next(NUMBERS)} correct")
 
     return {
@@ -92,7 +70,7 @@ class TestRequest:
     )
     def test_request_sends_the_commands_that_it_needs(self, commands, requests, name, expected):
         requests[name]()  # the first one creates the indexes
-        commands.counts.clear()
+        commands.names.clear()
         requests[name]()
         assert commands.counts == expected
 
@@ -106,10 +84,11 @@ class TestListMovies:
     ):
         lists = {"casts": ["x" * size], "genres": ["Crime"]}
         movie_service.add_new("0" * 24, [{"name": str(i), **lists} for i in range(200)])
-        commands.counts.clear()
+        commands.names.clear()
         api.get("/api/movies?limit=200")
-        del commands.counts["killCursors"]  # sent in the background
-        assert commands.counts == expected
+        counts = commands.counts
+        del counts["killCursors"]  # sent in the background
+        assert counts == expected
 
 
 class TestEmail:
@@ -121,7 +100,7 @@ class TestEmail:
 
         def work():
             Job.objects.update(set__run_at=0.0)
-            commands.counts.clear()
+            commands.names.clear()
             with app.app_context():
                 stopped_worker.run_due_jobs()
             return commands.counts

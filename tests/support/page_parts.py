@@ -51,7 +51,7 @@ def table(section: Section, first: str) -> list[list[str]]:
         elif rows and not line.startswith("|"):
             break
         elif rows:
-            rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+            rows.append([cell.strip() for cell in line[1:-1].split("|")])
     return rows[2:]
 
 

@@ -1,0 +1,190 @@
+"""docs/concepts: the sequence diagrams and the table of revoked sessions, done over HTTP."""
+
+import re
+
+import pytest
+
+from database.models import ADMIN, User
+from jobs.queue import SEND_DELAY
+from services.session_service import MAX_SESSIONS
+from tests.support.client import ADA, NEW_PASSWORD
+from tests.support.database_commands import recorded_commands
+from tests.support.page_parts import sections, table
+from tests.support.processes import HOME
+from tests.support.smtp_server import token_in
+from tests.support.tokens import decode_parts, reset_token
+from tests.support.users import create_session, create_user
+
+CONCEPTS = HOME / "docs" / "concepts"
+RESET_FLOW, SESSIONS = sections(CONCEPTS / "reset-flow.md"), sections(CONCEPTS / "sessions.md")
+MESSAGE = re.compile(r"^ *(\w)-?->>(\w): (.+)$", re.M)
+
+
+class TestResetFlow:
+    STEPS = MESSAGE.findall(RESET_FLOW[""].blocks[0].source)
+    ROWS = table(RESET_FLOW["What happens if it stops there"], "step")
+    COMMANDS = tuple(command.strip("`") for _, command, *_ in ROWS if command)
+
+    @pytest.fixture
+    def commands(self, database):
+        with recorded_commands() as recorder:
+            yield recorder
+
+    def test_each_step_has_its_row(self):
+        numbers = [str(number) for number in range(1, len(self.STEPS) + 1)]
+        assert [row[0] for row in self.ROWS] == [*numbers, f"after {len(self.STEPS)}"]
+        smtp = [receiver == "S" for _, receiver, _ in self.STEPS]
+        assert [command == "SMTP" for command in self.COMMANDS] == smtp
+
+    def test_commands_are_those_of_the_product(
+        self, commands, app, api, ada, stopped_worker, mailbox, clock
+    ):
+        commands.names.clear()
+        api.forgot()
+        clock.shift(SEND_DELAY)
+        with app.app_context():
+            stopped_worker.run_due_jobs()
+        del commands.names[commands.names.index("delete") + 1 :]  # no other job is due
+        token = token_in(mailbox.mails[0])
+        assert api.get(f"/reset/{token}").status_code == 200
+        assert api.reset(token).status_code == 200
+        assert tuple(commands.names) == tuple(c for c in self.COMMANDS if c != "SMTP")
+
+
+class Actor:
+    """A client of a sequence diagram: it sends what the diagram says and keeps its response."""
+
+    def __init__(self, api, tokens):
+        self.api, self.tokens = api, tokens
+        self.response = None
+
+    def send(self, message):
+        action, _, generation = message.partition(", gen ")
+        assert not generation or decode_parts(self.tokens["token"])[1]["gen"] == int(generation)
+        self.response = {
+            "log in": self.api.log_in,
+            "refresh": lambda: self.api.refresh(self.tokens["refresh_token"]),
+            "request": lambda: self.api.verify(self.tokens["token"]),
+            "any request": lambda: self.api.verify(self.tokens["token"]),
+        }[action]()
+
+    def receive(self):
+        """Return what the diagram calls the response."""
+        body = self.response.json()
+        if "refresh_token" not in body:
+            return body.get("error") or str(self.response.status_code)
+        is_new = self._session_of(body) != self._session_of(self.tokens)
+        self.tokens = body
+        generation = decode_parts(body["token"])[1]["gen"]
+        return "a new session" if is_new else f"pair of gen {generation}"
+
+    @staticmethod
+    def _session_of(tokens):
+        return decode_parts(tokens["token"])[1]["sid"]
+
+
+class TestSequences:
+    """Each message of a diagram is sent, and the response is the one that it shows."""
+
+    @pytest.mark.parametrize("heading", ["A stolen refresh token", "Two tabs"])
+    def test_responses_are_those_of_the_diagram(self, api, ada, clock, heading):
+        (diagram,) = SESSIONS[heading].blocks
+        actors = {}
+        for line in diagram.source.splitlines():
+            if "the grace is over" in line:
+                clock.shift(61)
+            elif message := MESSAGE.match(line):
+                sender, receiver, text = message.groups()
+                if receiver == "M":
+                    actors.setdefault(sender, Actor(api, ada)).send(text)
+                else:
+                    assert actors[receiver].receive() == text, line
+
+
+class Actions:
+    """What the rows of the table name, done to one of Ada's two sessions."""
+
+    def __init__(self, app, api, tokens):
+        self.app, self.api, self.tokens = app, api, tokens
+        self.other = api.log_in().json()
+        self.user = User.objects.get(email=ADA["email"])
+
+    def send(self, method, path, **body):
+        options = {"json": body} if body else {}
+        return self.api.request(method, path, token=self.tokens["token"], **options)
+
+    def log_out(self):
+        self.send("DELETE", "/api/auth/logout")
+
+    def revoke_other(self):
+        session_id = decode_parts(self.other["token"])[1]["sid"]
+        self.send("DELETE", f"/api/auth/sessions/{session_id}")
+
+    def revoke_all(self):
+        self.send("DELETE", "/api/auth/sessions")
+
+    def change_password(self):
+        change = {"current_password": ADA["password"], "password": NEW_PASSWORD}
+        self.tokens.update(self.send("PUT", "/api/auth/password", **change).json())
+
+    def reset(self):
+        self.api.reset(reset_token(self.app, self.user))
+
+    def change_role(self):
+        admin = create_session(self.app, create_user("admin@example.com", role=ADMIN))
+        path, role = f"/api/users/{self.user.id}", {"role": ADMIN}
+        self.api.patch(path, token=admin["token"], json=role)
+
+    def change_name(self):
+        self.send("PATCH", "/api/users/me", name="Ada")
+
+    def delete_user(self):
+        self.send("DELETE", "/api/users/me", current_password=ADA["password"])
+
+    def reuse(self):
+        for user_agent in "ab":
+            self.api.refresh_as(user_agent, self.tokens["refresh_token"])
+
+    def revoke_at_the_shell(self):
+        self.app.test_cli_runner().invoke(args=["sessions", "revoke", ADA["email"]])
+
+    def log_in_above_the_limit(self):
+        self.tokens.update(self.api.refresh(self.tokens["refresh_token"]).json())
+        for _ in range(MAX_SESSIONS - 1):
+            create_session(self.app, self.user)
+
+
+ACTIONS = {
+    "`DELETE /api/auth/logout`": Actions.log_out,
+    "`DELETE /api/auth/sessions/<session_id>` of another session": Actions.revoke_other,
+    "`DELETE /api/auth/sessions`": Actions.revoke_all,
+    "`PUT /api/auth/password`": Actions.change_password,
+    "`POST /api/auth/reset`": Actions.reset,
+    "`PATCH /api/users/<user_id>` with another `role`": Actions.change_role,
+    "`PATCH /api/users/me` with another `name`": Actions.change_name,
+    "`DELETE /api/users/me`": Actions.delete_user,
+    "reuse of a refresh token": Actions.reuse,
+    "`flask --app app sessions revoke EMAIL`": Actions.revoke_at_the_shell,
+    "a login above the limit": Actions.log_in_above_the_limit,
+}
+
+
+class TestWhatEndsWhichSessions:
+    ROWS = table(SESSIONS["What ends which sessions"], "request or event")
+
+    @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+    def test_row_says_what_ends(self, app, api, ada, row):
+        name, this_session, other_sessions, links = row
+        actions = Actions(app, api, ada)
+        link = reset_token(app, actions.user)
+        ACTIONS[name](actions)
+        assert self.is_active(api, ada) == this_session.startswith("stays")
+        assert self.is_active(api, actions.other) == other_sessions.startswith("stay")
+        assert (api.reset(link).status_code == 200) == (links == "stay")
+
+    def test_each_action_has_a_row(self):
+        assert [name for name, *_ in self.ROWS] == [*ACTIONS]
+
+    @staticmethod
+    def is_active(api, pair):
+        return api.verify(pair["token"]).status_code == 200

@@ -1,0 +1,40 @@
+"""The commands that are sent to the database, in their order."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import mongoengine
+from pymongo import monitoring
+
+
+class CommandRecorder(monitoring.CommandListener):
+    """Records the names of the commands that are sent to the database."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Return how many commands there were of each name."""
+        return Counter(self.names)
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
+
+
+@contextmanager
+def recorded_commands() -> Iterator[CommandRecorder]:
+    """Record the commands of the connection that is made next."""
+    mongoengine.disconnect()
+    recorder = CommandRecorder()
+    monitoring.register(recorder)
+    yield recorder
+    monitoring._LISTENERS.command_listeners.remove(recorder)
+    mongoengine.disconnect()
