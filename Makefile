@@ -1,4 +1,4 @@
-.PHONY: install run serve docs docs-serve test test-rest test-all lint figures bench bench-peers lock browser
+.PHONY: install run serve docs docs-serve test test-rest test-all lint figures reference bench bench-peers lock browser
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -56,6 +56,9 @@ lint: install  ## Style, types, words, imports and function lengths
 
 figures: install  ## Lines of code and lengths of functions
 	$(BIN)/python -m scripts.lint.figures
+
+reference: install  ## docs/reference again, from the code
+	$(BIN)/python -m scripts.reference
 
 bench: install  ## How fast it is, beside its limits, in 5 minutes; writes docs/performance.md
 	$(BIN)/python -m bench

@@ -23,6 +23,9 @@ def check() -> None:
 
 @db.command("upgrade")
 def upgrade_documents() -> None:
-    """Change the documents that an earlier version stored; stop all its processes first."""
+    """Change the documents that an earlier version stored; stop all its processes first.
+
+    It can be interrupted and run again.
+    """
     if not upgrade(on_start=click.echo):
         click.echo("Nothing to upgrade.")

@@ -15,7 +15,10 @@ from services.errors import ApiError
 
 
 class Group(AppGroup):
-    """Commands that open the database when they run, and print errors as sentences."""
+    """Commands that open the database when they run, and print errors as sentences.
+
+    The names of commands that may create the embedded database are in `creating`.
+    """
 
     def __init__(
         self, name: str, help_text: str, opener: Callable[[Flask], None] = open_current_database
@@ -23,6 +26,7 @@ class Group(AppGroup):
         """Take the function that opens the database."""
         super().__init__(name, help=help_text)
         self._open = opener
+        self.creating: set[str | None] = set()
 
     def command(self, *args: Any, creates: bool = False, **options: Any) -> Any:
         """Register a function as a command; `creates`: it may create the embedded database."""
@@ -34,7 +38,9 @@ class Group(AppGroup):
                 self._open(current_app._get_current_object())  # type: ignore[attr-defined]
                 return function(*arguments, **given)
 
-            return super(Group, self).command(*args, **options)(run)
+            command: click.Command = super(Group, self).command(*args, **options)(run)
+            self.creating |= {command.name} if creates else set()
+            return command
 
         return decorate
 

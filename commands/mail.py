@@ -67,7 +67,7 @@ def show(mail_id: str) -> None:
 @mail.command()
 @click.argument("mail_ids", metavar="ID...", nargs=-1, required=True)
 def delete(mail_ids: tuple[str, ...]) -> None:
-    """Delete queued or failed emails."""
+    """Delete queued or failed emails: they are not sent."""
     jobs = Job.objects(id__in=_object_ids(mail_ids), kind=SEND_EMAIL)
     found = {str(job.id) for job in jobs.only("id")}
     click.echo(f"{jobs.delete()} deleted")

@@ -15,7 +15,7 @@ sessions = Group("sessions", "Manage sessions.")
 @click.argument("email", required=False)
 @click.option("--all", "everyone", is_flag=True, help="Revoke the sessions of every user.")
 def revoke(email: str | None, everyone: bool) -> None:
-    """Revoke every session of a user, or of all users: they must log in again."""
+    """Revoke every session of the user with EMAIL, or of all users: they must log in again."""
     if bool(email) == everyone:
         raise click.UsageError("Give an email, or --all.")
     if email:

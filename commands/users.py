@@ -26,10 +26,10 @@ def normalize_email(email: str) -> str:
 @user.command(creates=True)
 @click.argument("email")
 @click.option("--name", help="The name in emails to the user.")
-@click.option("--admin", is_flag=True, help="Allow the user to manage other users.")
+@click.option("--admin", is_flag=True, help="Make the user an admin, who manages other users.")
 @click.password_option(help="Prompted for if it is not given.")
 def create(email: str, name: str | None, admin: bool, password: str) -> None:
-    """Create an account."""
+    """Create an account and print its id."""
     fields = {"email": email, "password": password, "role": ADMIN if admin else USER}
     fields |= {"name": name} if name else {}
     click.echo(auth_service.sign_up(**load(UserCreateSchema(), fields)).id)
@@ -48,14 +48,14 @@ def list_users() -> None:
 @user.command()
 @click.argument("email")
 def promote(email: str) -> None:
-    """Make a user an admin."""
+    """Make a user an admin: an email notifies them, and they must log in again."""
     user_service.set_role(find_user(email), ADMIN)
 
 
 @user.command()
 @click.argument("email")
 def demote(email: str) -> None:
-    """Make an admin a user."""
+    """Make an admin a user: an email notifies them, and they must log in again."""
     user_service.set_role(find_user(email), USER)
 
 
@@ -63,5 +63,5 @@ def demote(email: str) -> None:
 @click.argument("email")
 @click.confirmation_option(prompt="Delete the account and everything that belongs to it?")
 def delete(email: str) -> None:
-    """Delete an account and everything that belongs to it."""
+    """Delete an account and everything that belongs to it; an email notifies its user."""
     user_service.delete(find_user(email))

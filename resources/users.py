@@ -62,7 +62,10 @@ class UsersApi(Resource):
     def get(
         self, user: User, claims: Claims, limit: int, after: str | None = None
     ) -> tuple[list[User], dict[str, str]]:
-        """List users in the order of signup; the Link header leads to the next page."""
+        """List users in the order of signup; the Link header leads to the next page.
+
+        For admins only.
+        """
         users, cursor = user_service.list_page(limit, after)
         return users, next_page("/api/users", limit=limit, after=cursor) if cursor else {}
 
@@ -75,7 +78,10 @@ class UsersApi(Resource):
         location="/api/users/{id}",
     )
     def post(self, user: User, claims: Claims, **fields: str) -> User:
-        """Create a user."""
+        """Create a user.
+
+        For admins only.
+        """
         return auth_service.sign_up(**fields)
 
 
@@ -86,7 +92,10 @@ class UserApi(Resource):
     @no_input
     @response(UserSchema, errors.ForbiddenError, errors.UserNotExistsError, name="getUser")
     def get(self, user: User, claims: Claims, user_id: str) -> User:
-        """Return the user."""
+        """Return the user.
+
+        Users see themselves, admins everybody.
+        """
         return user_service.get_visible(user, user_id)
 
     @requires_user
@@ -100,7 +109,10 @@ class UserApi(Resource):
         name="updateUser",
     )
     def patch(self, user: User, claims: Claims, user_id: str, **fields: str | None) -> User:
-        """Change the name, or as an admin the role, which revokes the sessions."""
+        """Change the name, or as an admin the role, which revokes the sessions.
+
+        Users change themselves, admins everybody.
+        """
         return user_service.update(user, user_service.get_visible(user, user_id), **fields)
 
     @requires_user
@@ -117,6 +129,9 @@ class UserApi(Resource):
     def delete(
         self, user: User, claims: Claims, user_id: str, current_password: str | None = None
     ) -> dict[str, str]:
-        """Delete the user and everything that belongs to them."""
+        """Delete the user and everything that belongs to them.
+
+        Users delete themselves, with their password; admins delete others without one.
+        """
         user_service.delete(user_service.get_visible(user, user_id), user, current_password)
         return DELETED

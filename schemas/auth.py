@@ -18,7 +18,7 @@ from schemas.base import (
     Text,
     Timestamp,
 )
-from schemas.fields import Email, Name, Password, Token
+from schemas.fields import HARD_TO_GUESS, Email, Name, Password, Token
 from services import password_service
 from services.errors import MISSING_FIELD, Errors
 
@@ -41,8 +41,8 @@ class NewPasswordSchema(RequestSchema):
     The words of the user's email and name count as guessable.
     """
 
-    password = Password(required=True)
-    password_confirmation = Password()
+    password = Password(HARD_TO_GUESS, required=True)
+    password_confirmation = Password("The same password again.")
 
     def check(self, fields: dict[str, Any], user: User | None) -> Errors:
         """Return whether the confirmation differs, and why the password of user is too weak."""
@@ -103,28 +103,28 @@ class SignedUpSchema(IdSchema, MessageSchema):
 class TokensSchema(ResponseSchema):
     """A pair of tokens; `expires_in` is the seconds for which the access token is valid."""
 
-    token = Text(example=EXAMPLE_TOKEN)
-    refresh_token = Text(example=EXAMPLE_TOKEN)
-    token_type = Text(example="Bearer", dump_default="Bearer")
-    expires_in = Seconds(example=900)
-    email = Text(example=EXAMPLE_EMAIL)
+    token = Text(example=EXAMPLE_TOKEN, about="The access token.")
+    refresh_token = Text(example=EXAMPLE_TOKEN, about="Exchanges once for the next pair.")
+    token_type = Text(example="Bearer", dump_default="Bearer", about="Always `Bearer`.")
+    expires_in = Seconds(example=900, about="Seconds for which the access token is valid.")
+    email = Text(example=EXAMPLE_EMAIL, about="The email of the user.")
 
 
 class VerifiedSchema(IdSchema, MessageSchema):
     """The user of the token, and for how many seconds it is valid."""
 
     message = Text(example="Token is valid")
-    email = Text(example=EXAMPLE_EMAIL)
-    expires_in = Seconds(example=871)
+    email = Text(example=EXAMPLE_EMAIL, about="The email of the user.")
+    expires_in = Seconds(example=871, about="Seconds for which the token is still valid.")
 
 
 class SessionSchema(ResponseSchema):
     """A session of a user; `current` is the one of this request."""
 
     id = Text(example=EXAMPLE_SESSION_ID)
-    created_at = Timestamp(example=EXAMPLE_TIME)
-    last_used_at = Timestamp(example="2026-11-20T10:15:00Z")
-    user_agent = Text(example="Mozilla/5.0 (X11; Linux x86_64) …")
+    created_at = Timestamp(example=EXAMPLE_TIME, about="The time of the login.")
+    last_used_at = Timestamp(example="2026-11-20T10:15:00Z", about="The time of the last refresh.")
+    user_agent = Text(example="Mozilla/5.0 (X11; Linux x86_64) …", about="That of the login.")
     current = fields.Boolean(required=True, metadata={"examples": [True]})
 
 
@@ -132,4 +132,4 @@ class ResetDoneSchema(MessageSchema):
     """The email of the user whose password was set."""
 
     message = Text(example="Password has been reset")
-    email = Text(example=EXAMPLE_EMAIL)
+    email = Text(example=EXAMPLE_EMAIL, about="The email of the user.")

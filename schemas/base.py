@@ -83,21 +83,27 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")[:-6] + "Z"
 
 
+def describe(about: str) -> dict[str, str]:
+    """Return the description of a field in the OpenAPI document, if there is one."""
+    return {"description": about} if about else {}
+
+
 class Text(fields.String):
     """A string of a response; an ObjectId becomes its 24 hex digits."""
 
-    def __init__(self, *, example: str, **options: Any) -> None:
-        """Take an example for the OpenAPI document."""
-        super().__init__(**{"required": True, "metadata": {"examples": [example]}, **options})
+    def __init__(self, *, example: str, about: str = "", **options: Any) -> None:
+        """Take an example and a description for the OpenAPI document."""
+        metadata = {"examples": [example], **describe(about)}
+        super().__init__(**{"required": True, "metadata": metadata, **options})
 
 
 class Timestamp(fields.Field[float]):
     """Seconds since the epoch, in responses as ISO 8601 in UTC."""
 
-    def __init__(self, *, example: str = EXAMPLE_TIME) -> None:
-        """Take an example for the OpenAPI document."""
+    def __init__(self, *, example: str = EXAMPLE_TIME, about: str = "") -> None:
+        """Take an example and a description for the OpenAPI document."""
         metadata = {"type": "string", "format": "date-time", "examples": [example]}
-        super().__init__(required=True, metadata=metadata)
+        super().__init__(required=True, metadata=metadata | describe(about))
 
     def _serialize(self, value: Any, *args: Any, **options: Any) -> str:
         return iso(value)
@@ -106,9 +112,9 @@ class Timestamp(fields.Field[float]):
 class Seconds(fields.Integer):
     """A duration in seconds."""
 
-    def __init__(self, *, example: int) -> None:
-        """Take an example for the OpenAPI document."""
-        super().__init__(required=True, metadata={"examples": [example]})
+    def __init__(self, *, example: int, about: str = "") -> None:
+        """Take an example and a description for the OpenAPI document."""
+        super().__init__(required=True, metadata={"examples": [example], **describe(about)})
 
 
 class ResponseSchema(Schema):
@@ -123,7 +129,7 @@ class ResponseSchema(Schema):
 class MessageSchema(ResponseSchema):
     """A sentence for a person."""
 
-    message = Text(example="Done")
+    message = Text(example="Done", about="A sentence for people; don't depend on it.")
 
 
 class IdSchema(ResponseSchema):
@@ -144,14 +150,14 @@ class ApiErrorSchema(ResponseSchema):
 class StatusSchema(ResponseSchema):
     """The state of the process."""
 
-    status = Text(example="alive")
+    status = Text(example="alive", about="Always `alive`.")
 
 
 class ReadinessSchema(ResponseSchema):
     """The state of what the service needs; `mail` is `ok` or `delayed`."""
 
-    database = Text(example="ok")
-    mail = Text(example="ok")
+    database = Text(example="ok", about="Always `ok`; otherwise the response is an error.")
+    mail = Text(example="ok", about="`ok`, or `delayed` while the mail server is away.")
 
 
 class OpenApiSchema(ResponseSchema):

@@ -10,7 +10,7 @@ from marshmallow import ValidationError, fields
 from marshmallow.validate import OneOf, Range, Regexp
 
 from database.models import ROLES
-from schemas.base import EXAMPLE_EMAIL, EXAMPLE_ID, EXAMPLE_TOKEN
+from schemas.base import EXAMPLE_EMAIL, EXAMPLE_ID, EXAMPLE_TOKEN, describe
 from services.token_service import MAX_TOKEN_LENGTH
 
 # Control characters, and other line separators.
@@ -28,6 +28,11 @@ IGNORABLE = re.compile(
 # Between letters they change how Persian or Indic letters join.
 JOINERS = "\u200c\u200d"
 AFTER = "Where the page begins: follow the Link header, which contains it."
+ABOUT_EMAIL = "Blanks around it are removed, and it is stored in lower case."
+ABOUT_NAME = "Nothing that an email program shows as a link, and no invisible characters."
+HARD_TO_GUESS = (
+    "8 to 128 characters in NFKC, hard to guess: words of the email and the name count as easy."
+)
 MAX_CURSOR_LENGTH = 1000
 
 
@@ -65,7 +70,8 @@ class Email(LimitedText):
 
     def __init__(self, **options: Any) -> None:
         """Take the options of a field."""
-        super().__init__(320, {"format": "email", "examples": [EXAMPLE_EMAIL]}, **options)
+        metadata = {"format": "email", "examples": [EXAMPLE_EMAIL], "description": ABOUT_EMAIL}
+        super().__init__(320, metadata, **options)
 
     def parse(self, text: str) -> str:
         """Return the normalised address; strict limits its local part to 64 octets."""
@@ -82,10 +88,10 @@ class Email(LimitedText):
 class Password(LimitedText):
     """A password as it was typed; services decide which is strong enough."""
 
-    def __init__(self, **options: Any) -> None:
-        """Take the options of a field."""
+    def __init__(self, description: str = "", **options: Any) -> None:
+        """Take a description for the OpenAPI document and the options of a field."""
         metadata = {"format": "password", "examples": ["correct horse battery"]}
-        super().__init__(1024, metadata, **options)
+        super().__init__(1024, metadata | describe(description), **options)
 
 
 class Token(LimitedText):
@@ -109,7 +115,7 @@ class SingleLine(LimitedText):
     ) -> None:
         """Accept 1 to `longest` characters once trimmed, and twice as many before."""
         metadata = {"minLength": 1, "pattern": line_pattern(longest), "examples": [example]}
-        metadata |= {"description": description} if description else {}
+        metadata |= describe(description)
         super().__init__(max_length or 2 * longest, metadata, **options)
         self.longest = longest
 
@@ -129,7 +135,7 @@ class Name(SingleLine):
 
     def __init__(self, **options: Any) -> None:
         """Accept 1 to 100 characters in NFKC, which makes up to 18 characters of one."""
-        super().__init__(100, "Ada", max_length=400, **options)
+        super().__init__(100, "Ada", ABOUT_NAME, max_length=400, **options)
 
     def parse(self, text: str) -> str:
         """Return the name in NFKC."""

@@ -65,7 +65,7 @@ class MovieUpdateSchema(RequestSchema):
 
 
 class MovieSchema(ResponseSchema):
-    """A movie in the bag, as it is stored."""
+    """A movie in the bag, in MongoDB's extended JSON; `added_by` is the id of a user."""
 
     _id = ObjectId(required=True)
     id = fields.Function(

@@ -47,4 +47,4 @@ class UserSchema(IdSchema):
     email = Text(example=EXAMPLE_EMAIL)
     name = Text(example="Ada", allow_none=True)
     role = fields.String(required=True, validate=OneOf(ROLES))
-    created_at = Timestamp()
+    created_at = Timestamp(about="The time of the signup.")

@@ -1,4 +1,7 @@
-"""The named errors that a client may see; web.errors turns them into responses."""
+"""The named errors that a client may see; web.errors turns them into responses.
+
+A docstring says when an error happens, then what a client should do.
+"""
 
 Errors = dict[str, list[str]]
 
@@ -24,7 +27,11 @@ class ApiError(Exception):
 
 
 class SchemaValidationError(ApiError):
-    """A field is missing, unknown or not valid; `errors` says which and why."""
+    """A field is missing, unknown or not valid; `errors` says which and why.
+
+    Show each sentence beside its field; the same request fails again. If a field is missing or
+    unknown, the message is "Request is missing required fields".
+    """
 
     status = 400
     message = "Some fields are not valid, see errors"
@@ -37,21 +44,30 @@ class SchemaValidationError(ApiError):
 
 
 class EmailAlreadyExistsError(ApiError):
-    """The email belongs to another user."""
+    """The email belongs to another user.
+
+    Offer to log in or to reset the password.
+    """
 
     status = 400
     message = "User with given email address already exists"
 
 
 class UnauthorizedError(ApiError):
-    """The email is unknown or the password is wrong; the response never says which."""
+    """The email is unknown or the password is wrong; the response never says which.
+
+    Ask for both again.
+    """
 
     status = 401
     message = "Invalid username or password"
 
 
 class MissingTokenError(ApiError):
-    """The request has no bearer token."""
+    """The request has no bearer token, or an Authorization header of another form.
+
+    Send `Authorization: Bearer …`, with an access token from login or refresh.
+    """
 
     status = 401
     message = "Missing or invalid authorization header"
@@ -64,100 +80,146 @@ class TokenError(ApiError):
 
 
 class BadTokenError(TokenError):
-    """The token is forged, or has another scope."""
+    """The token is forged, or has another scope.
+
+    Discard it, and log in again or request another link.
+    """
 
     message = "Invalid token"
 
 
 class SupersededTokenError(TokenError):
-    """The session continues with later tokens: the client has them, or may refresh."""
+    """The session continues with later tokens: the client has them, or may refresh.
+
+    Use the latest pair. If its response was lost, refresh; if that fails too, log in again.
+    """
 
     message = "Token was replaced by a refresh"
 
 
 class SessionEndedError(TokenError):
-    """The session was revoked, or its user deleted: the client must log in."""
+    """The session was revoked, or its user deleted.
+
+    Discard both tokens, and log in again.
+    """
 
     message = "Session has ended"
 
 
 class ExpiredTokenError(TokenError):
-    """The token has expired."""
+    """The token has expired.
+
+    Refresh an access token, log in again after a refresh token, request another link after a reset
+    token.
+    """
 
     message = "Token has expired"
 
 
 class UsedTokenError(TokenError):
-    """The password was changed after the reset token was signed."""
+    """The password was changed after the reset token was signed.
+
+    Log in with the new password, or request another link.
+    """
 
     message = "Reset token has already been used"
 
 
 class ForbiddenError(ApiError):
-    """The user is authenticated, but not authorized."""
+    """The user is authenticated, but not authorized.
+
+    Log in as an admin. Other users see only themselves, and change no role.
+    """
 
     status = 403
     message = "You may not do this"
 
 
 class UserNotExistsError(ApiError):
-    """No user has this id."""
+    """No user has this id.
+
+    Discard the id: the user was deleted, or never existed.
+    """
 
     status = 404
     message = "User with given id doesn't exist"
 
 
 class SessionNotExistsError(ApiError):
-    """The user has no session with this id."""
+    """The user has no session with this id.
+
+    List the sessions again: this one has ended already.
+    """
 
     status = 404
     message = "Session with given id doesn't exist"
 
 
 class LastAdminError(ApiError):
-    """The change would leave no admin."""
+    """The change would leave no admin.
+
+    Make another user an admin first.
+    """
 
     status = 409
     message = "The last admin can't be deleted or demoted"
 
 
 class ConflictError(ApiError):
-    """Another request has changed what this one is about."""
+    """Another request has changed what this one is about.
+
+    Read it again, and repeat the request if it is still meant.
+    """
 
     status = 409
     message = "The user was changed meanwhile, try again"
 
 
 class MovieAlreadyExistsError(ApiError):
-    """Another movie has this name."""
+    """Another movie has this name.
+
+    Choose another name, or search for that movie.
+    """
 
     status = 400
     message = "Movie with given name already exists"
 
 
 class MovieNotExistsError(ApiError):
-    """No movie has this id."""
+    """No movie has this id.
+
+    Discard the id: the movie was deleted, or never existed.
+    """
 
     status = 404
     message = "Movie with given id doesn't exist"
 
 
 class UpdatingMovieError(ApiError):
-    """Only the user who added a movie may change it."""
+    """Only the user who added a movie may change it.
+
+    Offer the change only where `added_by` is the user.
+    """
 
     status = 403
     message = "Updating movie added by other is forbidden"
 
 
 class DeletingMovieError(ApiError):
-    """Only the user who added a movie, or an admin, may delete it."""
+    """Only the user who added a movie, or an admin, may delete it.
+
+    Offer the deletion only to these.
+    """
 
     status = 403
     message = "Deleting movie added by other is forbidden"
 
 
 class TooManyRequestsError(ApiError):
-    """A rate limit is exceeded."""
+    """A rate limit is exceeded.
+
+    Wait for the seconds of `Retry-After`; until then even a right request is refused.
+    """
 
     status = 429
     message = "Too many requests, try again later"
@@ -169,7 +231,10 @@ class TooManyRequestsError(ApiError):
 
 
 class ServiceUnavailableError(ApiError):
-    """The database is away, or the hashing pool is full."""
+    """The database is away, or the hashing pool is full.
+
+    Repeat the request after the seconds of `Retry-After`.
+    """
 
     status = 503
     message = "The service is busy, try again in a moment"
@@ -177,7 +242,10 @@ class ServiceUnavailableError(ApiError):
 
 
 class InternalServerError(ApiError):
-    """A bug of the product."""
+    """A bug of the product.
+
+    Report it with the `X-Request-ID` of the response, which the log has too.
+    """
 
     status = 500
     message = "Something went wrong"

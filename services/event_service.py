@@ -9,25 +9,43 @@ from infra.pseudonym import pseudonym
 
 
 class Event(StrEnum):
-    """Every security event by name."""
+    """Every event by name; the comment above it says what happened (docs/reference/events.md)."""
 
+    # An account was created, by its owner, an admin or a command.
     SIGNUP = "signup"
+    # A session was created for an email and its password.
     LOGIN = "login"
+    # The password was wrong, or no user has the email (then without `user`).
     LOGIN_FAILED = "login_failed"
+    # A session was ended with one of its tokens.
     LOGOUT = "logout"
+    # One session was revoked from the list of sessions.
     SESSION_REVOKED = "session_revoked"
+    # All sessions of a user were revoked; without `user`, those of every user.
     SESSIONS_REVOKED = "sessions_revoked"
+    # A refresh token came a second time, so its session was revoked: one of two holders stole it.
     REFRESH_TOKEN_REUSED = "refresh_token_reused"
+    # A refresh token came a second time, within its grace, and got the current pair.
     REFRESH_TOKEN_REUSED_IN_GRACE = "refresh_token_reused_in_grace"
+    # A reset link was requested. No user is looked up: any email costs the same.
     PASSWORD_RESET_REQUESTED = "password_reset_requested"
+    # A password was set with a reset link.
     PASSWORD_RESET = "password_reset"
+    # A user who is logged in set another password.
     PASSWORD_CHANGED = "password_changed"
+    # The current password that a user who is logged in gave was wrong.
     PASSWORD_REFUSED = "password_refused"
+    # A user was made an admin.
     ROLE_CHANGED_TO_ADMIN = "role_changed_to_admin"
+    # An admin was made a user; it precedes the deletion of an admin.
     ROLE_CHANGED_TO_USER = "role_changed_to_user"
+    # A user was deleted, with everything that belongs to them.
     USER_DELETED = "user_deleted"
+    # The mail server accepted an email, or it was appended to email.log.
     MAIL_SENT = "mail_sent"
+    # The mail server deferred an email, or its dialogue broke off; it is retried later.
     MAIL_DEFERRED = "mail_deferred"
+    # The mail server refused an email permanently, or it was retried for a day without success.
     MAIL_FAILED = "mail_failed"
 
 

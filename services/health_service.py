@@ -26,6 +26,19 @@ DATABASE_SECONDS = 2.0
 WRITE_SECONDS = 10.0
 LATE_SECONDS = 300.0
 OK, DELAYED = "ok", "delayed"
+# The gauges and what Prometheus shows about them. These are missing while the database is away.
+QUEUE_GAUGES = {
+    "movie_bag_queued_emails": "Queued emails.",
+    "movie_bag_failed_emails": "Emails that are kept because they failed.",
+    "movie_bag_oldest_queued_email_seconds": "Seconds for which the oldest email has been queued.",
+    "movie_bag_mail_delayed": "1 while an email has been waiting for the mail server"
+    " for 5 minutes.",
+}
+PROCESS_GAUGES = {
+    "movie_bag_database_writable": "1 while the database can be written.",
+    "movie_bag_limits_off": "1 while every request is allowed: limits are off, or their storage"
+    " is away.",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -153,12 +166,10 @@ class QueueGauges(Collector):
             age, is_delayed = oldest_email_age(), is_mail_delayed()
         except DATABASE_ERRORS:
             return
-        yield _gauge("queued_emails", "Queued emails.", queued)
-        yield _gauge("failed_emails", "Emails that are kept because they failed.", failed)
-        about = "Seconds for which the oldest email has been queued."
-        yield _gauge("oldest_queued_email_seconds", about, age)
-        about = "1 while an email has been waiting for the mail server for 5 minutes."
-        yield _gauge("mail_delayed", about, is_delayed)
+        yield _gauge("movie_bag_queued_emails", queued)
+        yield _gauge("movie_bag_failed_emails", failed)
+        yield _gauge("movie_bag_oldest_queued_email_seconds", age)
+        yield _gauge("movie_bag_mail_delayed", is_delayed)
 
 
 class Gauges(Collector):
@@ -172,11 +183,10 @@ class Gauges(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield all gauges; those of the queue are missing while the database is away."""
         yield from QueueGauges().collect()
-        about = "1 while the database can be written."
-        yield _gauge("database_writable", about, self._write_check.is_writable())
-        about = "1 while every request is allowed: limits are off, or their storage is away."
-        yield _gauge("limits_off", about, not self._limits_enabled or self._limiter.is_off())
+        yield _gauge("movie_bag_database_writable", self._write_check.is_writable())
+        is_off = not self._limits_enabled or self._limiter.is_off()
+        yield _gauge("movie_bag_limits_off", is_off)
 
 
-def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"movie_bag_{name}", about, value=value)
+def _gauge(name: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, (QUEUE_GAUGES | PROCESS_GAUGES)[name], value=value)

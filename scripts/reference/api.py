@@ -1,0 +1,265 @@
+"""The page of the API, from the OpenAPI document."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from config import MAX_BODY_BYTES
+from schemas.fields import line_pattern
+from scripts.reference import application, markdown
+from scripts.reference.application import Json
+from scripts.reference.markdown import code, link
+from services.token_service import ACCESS, PWD_RESET, REFRESH
+from web.json_response import JSON
+
+ABOUT = """Every operation of the API: what it takes and what it answers."""
+SOURCE = (
+    "the OpenAPI document, which `web/openapi.py` reads off the routes, decorators and schemas,"
+)
+SEE_ALSO = """[Sessions](../concepts/sessions.md) explains when to refresh,
+[Tokens](../concepts/tokens.md) what the tokens contain; [Limits](../operations.md#limits) has the
+rate limits behind `TooManyRequestsError`."""
+FORMATS = {
+    "email": "an email address",
+    "password": "a text",
+    "date-time": "a time in UTC, ISO 8601",
+}
+TYPES = {"string": "a text", "integer": "a whole number", "boolean": "true or false"}
+TOKENS = {
+    (): "none",
+    (ACCESS,): "an access token",
+    (REFRESH,): "a refresh token, as `refresh_token` in the body or as the bearer token",
+    (ACCESS, REFRESH): "an access token; or a refresh token, in the body or as the bearer token",
+    (
+        PWD_RESET,
+    ): "the reset token of the email, as `reset_token` in the body or as the bearer token",
+}
+# What nearly every operation may answer; said once, at the top.
+COMMON = {
+    *("SchemaValidationError", "BadRequestError", "RequestTooLargeError"),
+    *("UnsupportedMediaTypeError", "ServiceUnavailableError"),
+}
+
+COMMON_LINKS = ", ".join(link(name, "errors.md") for name in sorted(COMMON))
+RULES = f"""\
+The URLs are below [`PUBLIC_URL`](settings.md#public_url). A running server has this description
+as OpenAPI 3.1 at `/api/openapi.json`, and as forms to try out at `/api/docs`.
+
+A body is a JSON object in UTF-8 with `Content-Type: application/json`, of at most
+{MAX_BODY_BYTES // 1024} KiB. Fields and query parameters that an operation does not know are
+refused, so that a misspelt one is noticed.
+
+A response is JSON, with status 200 unless it is an error. A later version may add fields: ignore
+those that you don't know.
+
+An operation that takes an access token expects the header `Authorization: Bearer …` with the
+`token` of [login](#login) or [refresh](#refresh).
+
+An error has the fields `message`, `status` and `error`, its name. [Errors](errors.md) says what
+to do about each. A section below lists the errors of its operation, without those that nearly
+every one may answer: {COMMON_LINKS}. Any request may answer
+[`InternalServerError`](errors.md#internalservererror), and one with a wrong URL or method
+[`NotFoundError`](errors.md#notfounderror) or
+[`MethodNotAllowedError`](errors.md#methodnotallowederror).
+
+A list has one page of results. While there are more, the header `Link: <…>; rel="next"` has the
+URL of the next page.
+
+Every response has an `X-Request-ID`, which is in the log of the server too. A client may set it."""
+
+
+def render() -> str:
+    """Return the page."""
+    by_tag = groupby(application.operations(), lambda it: it["tags"][0])
+    chapters = [part for tag, operations in by_tag for part in _chapter(tag, list(operations))]
+    sections = [part for name in response_names() for part in _response_section(name)]
+    parts = [
+        markdown.bullets(RULES.split("\n\n")),
+        markdown.paragraph(SEE_ALSO),
+        _overview(),
+        *chapters,
+    ]
+    return markdown.page("API", ABOUT, SOURCE, [*parts, "## Responses", *sections])
+
+
+def _overview() -> str:
+    rows = [
+        [_link(it["operationId"]), code(f"{it['method']} {it['path']}"), it["summary"]]
+        for it in application.operations()
+    ]
+    return markdown.table(["operation", "request", "does"], rows)
+
+
+def _link(name: str) -> str:
+    return f"[{name}](#{name.lower()})"
+
+
+def _chapter(tag: str, operations: list[Json]) -> list[str]:
+    (about,) = (it["description"] for it in application.document()["tags"] if it["name"] == tag)
+    title, _, details = about.rstrip(".").partition(": ")
+    intro = [markdown.paragraph(f"{details[0].upper()}{details[1:]}.")] if details else []
+    return [f"## {title}", *intro, *(part for it in operations for part in _operation(it))]
+
+
+def _operation(operation: Json) -> Iterator[str]:
+    """Yield the parts of the section of an operation."""
+    yield f"### {operation['operationId']}"
+    yield markdown.paragraph(f"**`{operation['method']} {operation['path']}`** {_about(operation)}")
+    yield markdown.bullets(_properties(operation))
+    if rows := [*_inputs(operation)]:
+        yield markdown.table(["field", "in", "required", "value"], rows)
+    if content := _body(operation):
+        yield f"Request:\n\n{markdown.json_block(content['example'])}"
+    yield f"Response:\n\n{markdown.json_block(example(_success(operation)))}"
+
+
+def _about(operation: Json) -> str:
+    return f"{operation['summary']} {operation['description']}".strip()
+
+
+def _properties(operation: Json) -> Iterator[str]:
+    yield f"Token: {TOKENS[operation['view'].scopes]}"
+    if body := operation.get("requestBody"):
+        yield f"Body: {body['description']}{'' if body['required'] else ' It may be left out.'}"
+    yield f"Response: {in_words(_success(operation))}"
+    for name, header in operation["responses"]["200"].get("headers", {}).items():
+        yield f"Header {code(name)}: {header['description']}"
+    if errors := _errors(operation):
+        yield f"Errors: {errors}"
+
+
+def _errors(operation: Json) -> str:
+    """Return links to the errors of an operation by status, without the common ones."""
+    by_status = application.error_names(operation)
+    common = COMMON if {name for names in by_status.values() for name in names} >= COMMON else set()
+    own = {status: [it for it in names if it not in common] for status, names in by_status.items()}
+    return "; ".join(
+        f"{status} {', '.join(link(name, 'errors.md') for name in names)}"
+        for status, names in own.items()
+        if names
+    )
+
+
+def _inputs(operation: Json) -> Iterator[list[str]]:
+    """Yield a row for each field: of the path, of the query, of the body."""
+    for parameter in operation["parameters"]:
+        schema = {**parameter["schema"], "description": parameter.get("description", "")}
+        required = "yes" if parameter["required"] else "no"
+        yield [code(parameter["name"]), parameter["in"], required, _described(schema)]
+    if content := _body(operation):
+        schema = _resolved(content["schema"])
+        for name, field in schema["properties"].items():
+            required = "yes" if name in schema.get("required", []) else "no"
+            required = "read-only" if field.get("readOnly") else required
+            yield [code(name), "body", required, _described(field)]
+
+
+def _described(field: Json) -> str:
+    """Return what a field means, and in words what it may be."""
+    words = in_words(field)
+    return f"{field.get('description', '')} {words[0].upper()}{words[1:]}.".strip()
+
+
+def _body(operation: Json) -> Json:
+    content: Json = operation.get("requestBody", {}).get("content", {}).get(JSON, {})
+    return content
+
+
+def _success(operation: Json) -> Json:
+    schema: Json = operation["responses"]["200"]["content"][JSON]["schema"]
+    return schema
+
+
+def _resolved(schema: Json) -> Json:
+    name = _name(schema)
+    return application.document()["components"]["schemas"][name] if name else schema
+
+
+def _name(schema: Json) -> str:
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def response_names() -> list[str]:
+    """Return the names of the schemas of all responses."""
+    return sorted(set(map(_response_name, application.operations())))
+
+
+def _response_name(operation: Json) -> str:
+    schema = _success(operation)
+    return _name(schema) or _name(schema["items"])
+
+
+def _response_section(name: str) -> list[str]:
+    schema = _resolved({"$ref": f"/{name}"})
+    rows = [[code(field), _described(about)] for field, about in schema["properties"].items()]
+    operations = [it for it in application.operations() if _response_name(it) == name]
+    about = inspect.getdoc(operations[0]["view"].response)
+    links = ", ".join(_link(it["operationId"]) for it in operations)
+    described = markdown.paragraph(f"{about} Answered by {links}.")
+    return [f"### {name}", described, markdown.table(["field", "value"], rows)]
+
+
+def in_words(schema: Json) -> str:
+    """Return in words what a value may be."""
+    if name := _name(schema):
+        return _link(name)
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return f"{in_words({**schema, 'type': kind[0]})}; or null"
+    words = _kind_in_words(schema)
+    return words + (f", {schema['default']:,} by default" if "default" in schema else "")
+
+
+def _kind_in_words(schema: Json) -> str:
+    match schema:
+        case {"enum": choices}:
+            return " or ".join(code(it) for it in choices if it is not None)
+        case {"type": "array"}:
+            if name := _name(schema["items"]):
+                return f"a list of {_link(name)}"
+            return f"a list{_range(schema, 'Items', ' of')}, each {in_words(schema['items'])}"
+        case {"type": "object"}:
+            return _object_in_words(schema)
+        case {"type": "integer"}:
+            return f"a whole number{_range(schema, 'imum', ',')}"
+        case {"pattern": pattern}:
+            return _pattern_in_words(pattern)
+    kind = FORMATS.get(schema.get("format", ""), TYPES.get(schema.get("type", ""), ""))
+    return kind + (
+        f" of at most {schema['maxLength']:,} characters" if "maxLength" in schema else ""
+    )
+
+
+def _object_in_words(schema: Json) -> str:
+    fields = schema.get("properties", {})
+    inner = ", ".join(f"{code(name)}: {in_words(it)}" for name, it in fields.items())
+    return f"an object with {inner}" if inner else "an object"
+
+
+def _range(schema: Json, name: str, before: str) -> str:
+    least, most = schema.get(f"min{name}"), schema.get(f"max{name}")
+    return f"{before} {least} to {most}" if most else ""
+
+
+def _pattern_in_words(pattern: str) -> str:
+    """Return what a pattern matches: a line has one that no reader would decipher."""
+    length = re.search(r"\{0,(\d+)\}", pattern)
+    longest = int(length[1]) + 2 if length else 0
+    if length and pattern == line_pattern(longest):
+        return f"a line of 1 to {longest} characters; blanks around it are removed"
+    return f"a text that matches {code(pattern)}"
+
+
+def example(schema: Json) -> Any:
+    """Return an example of a value, from those that the document has for its fields."""
+    schema = _resolved(schema)
+    match schema:
+        case {"examples": [first, *_]} | {"enum": [first, *_]}:
+            return first
+        case {"type": "array"}:
+            return [example(schema["items"])]
+        case {"type": "object"}:
+            return {name: example(it) for name, it in schema.get("properties", {}).items()}
+    raise ValueError(f"No example for {schema}")

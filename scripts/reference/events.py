@@ -1,0 +1,103 @@
+"""The page of the events: services/event_service.py says what happened, FIELDS what is logged."""
+
+import inspect
+import json
+import logging
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from config import PRODUCTION
+from infra import audit_log
+from infra.logging import configure_handler
+from schemas.base import EXAMPLE_ID, EXAMPLE_TIME
+from scripts.reference import markdown
+from scripts.reference.markdown import code, join
+from services.event_service import COUNTED, MAIL_EVENTS, MAIL_LOG, Event
+
+ABOUT = """Every event that Movie-bag logs: what happened, and which fields its line has."""
+SOURCE = "`services/event_service.py`"
+LINES = """An event is a line of the log with the level INFO. In development its message is the
+event and its fields, as `event=login user=… ip=…`; in production the line is a JSON object that
+has them as members too:"""
+LOGS = f"""The security events are of the logger `{audit_log.__name__}`, those of emails of
+`{MAIL_LOG}`. Events marked as counted increase the metric
+[`movie_bag_security_events_total`](metrics.md#counters-and-histograms). Those of emails are not
+counted: their number would tell which addresses have an account. No line has an email, a
+password, a token or a link."""
+FIELD = {
+    "user": "the id of the user whom the event is about",
+    "by": "the id of the user who did it, if that is another one: an admin",
+    "ip": "the client IP, or `shell` for a command",
+    "email": "a pseudonym of the email, 12 hex digits, which `flask --app app pseudonym` prints",
+    "first_ip": "the client IP that exchanged the refresh token first, if it is known",
+    "job": "the id of the job in the queue, as `flask --app app mail list` shows it",
+    "message_id": "the Message-ID of the email, which the mail server's log has too",
+    "reason": "the mail server's reply, without addresses, links and anything that may be a token",
+    "request_id": "in every line of a request, and in its response as `X-Request-ID`",
+}
+USER = ("user", "ip")
+ANY_ACTOR = ("user", "by", "ip")
+REUSE = ("user", "ip", "first_ip")
+MAIL = ("email", "job", "message_id")
+FIELDS: dict[Event, tuple[str, ...]] = {
+    **dict.fromkeys(Event, USER),
+    Event.SIGNUP: ANY_ACTOR,
+    Event.LOGIN_FAILED: ("user", "ip", "email"),
+    Event.REFRESH_TOKEN_REUSED: REUSE,
+    Event.REFRESH_TOKEN_REUSED_IN_GRACE: REUSE,
+    Event.PASSWORD_RESET_REQUESTED: ("ip", "email"),
+    Event.ROLE_CHANGED_TO_ADMIN: ANY_ACTOR,
+    Event.ROLE_CHANGED_TO_USER: ANY_ACTOR,
+    Event.USER_DELETED: ANY_ACTOR,
+    Event.MAIL_SENT: MAIL,
+    Event.MAIL_DEFERRED: (*MAIL, "reason"),
+    Event.MAIL_FAILED: (*MAIL, "reason"),
+}
+COMMENTED = re.compile(r"((?: {4}# .+\n)+) {4}[A-Z_]+ = \"(\w+)\"")
+
+
+def render() -> str:
+    """Return the page."""
+    security = [event for event in Event if event not in MAIL_EVENTS]
+    parts = [
+        *(markdown.paragraph(LINES), markdown.json_block(example()), markdown.paragraph(LOGS)),
+        *("## Security events", _table(security)),
+        *("## Emails", _table(MAIL_EVENTS)),
+        *("## Fields", markdown.table(["field", "value"], _fields())),
+    ]
+    return markdown.page("Events", ABOUT, SOURCE, parts)
+
+
+def _table(events: Iterable[Event]) -> str:
+    rows = [
+        [code(event), meanings()[event], join(FIELDS[event]), "yes" if event in COUNTED else "no"]
+        for event in events
+    ]
+    return markdown.table(["event", "what happened", "fields", "counted"], rows)
+
+
+def meanings() -> dict[str, str]:
+    """Return the comment of each event; raises ValueError if one has none."""
+    found = COMMENTED.findall(inspect.getsource(Event))
+    comments = {name: " ".join(re.sub(r" {4}# ", "", text).split()) for text, name in found}
+    if missing := set(Event) - comments.keys():
+        raise ValueError(f"services/event_service.py does not explain {', '.join(sorted(missing))}")
+    return comments
+
+
+def _fields() -> list[list[str]]:
+    return [[code(name), about] for name, about in FIELD.items()]
+
+
+def example() -> dict[str, str]:
+    """Return a line of production's log."""
+    event = {"event": Event.LOGIN, "user": EXAMPLE_ID, "ip": "192.0.2.1"}
+    message = " ".join(f"{name}={value}" for name, value in event.items())
+    created = datetime.fromisoformat(EXAMPLE_TIME).astimezone(UTC).timestamp()
+    known = {"name": audit_log.__name__, "levelname": "INFO", "msg": message, "created": created}
+    record = logging.makeLogRecord({**known, "msecs": 0, "request_id": "5f2b8c1de0a94736", **event})
+    line: dict[str, str] = json.loads(
+        configure_handler(logging.StreamHandler(), PRODUCTION).format(record)
+    )
+    return line
