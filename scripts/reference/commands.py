@@ -69,16 +69,15 @@ def _group(name: str, group: click.Group) -> list[str]:
 def _command(command: click.Command, path: list[str], database: str) -> list[str]:
     words = [*path, command.name or ""]
     context = click.Context(command, info_name=" ".join([PROGRAM, *words]), show_default=True)
-    rows = [[code(names), about] for names, about in _options(command, context)]
-    options = [markdown.table(["option", "meaning"], rows)] if rows else []
-    pieces = command.collect_usage_pieces(context)[0 if rows else 1 :]
+    options = [f"{code(names)}: {about}" for names, about in _options(command, context)]
+    pieces = command.collect_usage_pieces(context)[0 if options else 1 :]
     usage = " ".join([context.command_path, *pieces])
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     return [
         f"### {' '.join(words)}",
         f"```text\n{usage}\n```",
         *map(markdown.paragraph, [*paragraphs, database]),
-        *options,
+        *filter(None, [markdown.bullets(options)]),
     ]
 
 

@@ -4,7 +4,7 @@ import inspect
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from config import PRODUCTION
@@ -13,18 +13,18 @@ from infra.logging import configure_handler
 from schemas.base import EXAMPLE_ID, EXAMPLE_TIME
 from scripts.reference import markdown
 from scripts.reference.markdown import code, join
-from services.event_service import COUNTED, MAIL_EVENTS, MAIL_LOG, Event
+from services.event_service import COUNTED, MAIL_LOG, Event
 
 ABOUT = """Every event that Movie-bag logs: what happened, and which fields its line has."""
 SOURCE = "`services/event_service.py`"
 LINES = """An event is a line of the log with the level INFO. In development its message is the
 event and its fields, as `event=login user=… ip=…`; in production the line is a JSON object that
 has them as members too:"""
-LOGS = f"""The security events are of the logger `{audit_log.__name__}`, those of emails of
-`{MAIL_LOG}`. Events marked as counted increase the metric
-[`movie_bag_security_events_total`](metrics.md#counters-and-histograms). Those of emails are not
-counted: their number would tell which addresses have an account. No line has an email, a
+COUNTED_ABOUT = f"""They are of the logger `{audit_log.__name__}`, and each increases the metric
+[`movie_bag_security_events_total`](metrics.md#counters-and-histograms). No line has an email, a
 password, a token or a link."""
+NOT_COUNTED_ABOUT = f"""They are of the logger `{MAIL_LOG}`. No metric counts them, because their
+number would tell which addresses have an account."""
 FIELD = {
     "user": "the id of the user whom the event is about",
     "by": "the id of the user who did it, if that is another one: an admin",
@@ -59,22 +59,18 @@ COMMENTED = re.compile(r"((?: {4}# .+\n)+) {4}[A-Z_]+ = \"(\w+)\"")
 
 def render() -> str:
     """Return the page."""
-    security = [event for event in Event if event not in MAIL_EVENTS]
     parts = [
-        *(markdown.paragraph(LINES), markdown.json_block(example()), markdown.paragraph(LOGS)),
-        *("## Security events", _table(security)),
-        *("## Emails", _table(MAIL_EVENTS)),
+        *(markdown.paragraph(LINES), markdown.json_block(example())),
+        *("## Security events", markdown.paragraph(COUNTED_ABOUT), _table(COUNTED)),
+        *("## Emails", markdown.paragraph(NOT_COUNTED_ABOUT), _table(set(Event) - COUNTED)),
         *("## Fields", markdown.table(["field", "value"], _fields())),
     ]
     return markdown.page("Events", ABOUT, SOURCE, parts)
 
 
-def _table(events: Iterable[Event]) -> str:
-    rows = [
-        [code(event), meanings()[event], join(FIELDS[event]), "yes" if event in COUNTED else "no"]
-        for event in events
-    ]
-    return markdown.table(["event", "what happened", "fields", "counted"], rows)
+def _table(events: Collection[Event]) -> str:
+    rows = [[code(it), meanings()[it], join(FIELDS[it])] for it in Event if it in events]
+    return markdown.table(["event", "what happened", "fields"], rows)
 
 
 def meanings() -> dict[str, str]:

@@ -36,13 +36,14 @@ SETTING = re.compile(r"# ([A-Z_]+)=(.*)")
 TYPES = {fields.Integer: "a whole number", fields.Boolean: "`true` or `false`"}
 TYPES |= {fields.Url: "an http or https URL", fields.String: "a text"}
 LIMIT = "one limit or more, as `5 per minute; 50 per day`"
-# What config.py splits, or another module reads.
+# What config.py does not check, or splits.
 ACCEPTED = {
     "CORS_ORIGINS": "origins as browsers send them, separated by commas",
     "DATA_DIR": "the path of a folder; a relative one is below the current directory",
     "JWT_SECRET_KEY": "one key or more, separated by commas; in production at least"
     f" {SECRET_BYTES} bytes each",
     ENV_FILE: "the path of a file",
+    **dict.fromkeys(("HOST", "MAIL_SERVER", "METRICS_HOST"), "a host name or an IP address"),
 }
 
 
