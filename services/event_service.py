@@ -33,7 +33,7 @@ class Event(StrEnum):
     PASSWORD_RESET = "password_reset"
     # A user who is logged in set another password.
     PASSWORD_CHANGED = "password_changed"
-    # The current password that a user who is logged in gave was wrong.
+    # A user who is logged in gave a wrong current password.
     PASSWORD_REFUSED = "password_refused"
     # A user was made an admin.
     ROLE_CHANGED_TO_ADMIN = "role_changed_to_admin"

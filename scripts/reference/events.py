@@ -16,7 +16,7 @@ from scripts.reference.markdown import code, join
 from services.event_service import COUNTED, MAIL_LOG, Event
 
 ABOUT = """Every event that Movie-bag logs: what happened, and which fields its line has."""
-SOURCE = "`services/event_service.py`"
+SOURCE = "`services/event_service.py` and `scripts/reference/events.py`"
 LINES = """An event is a line of the log with the level INFO. In development its message is the
 event and its fields, as `event=login user=… ip=…`; in production the line is a JSON object that
 has them as members too:"""
