@@ -14,7 +14,7 @@ from scripts.reference.markdown import code, link
 from services.token_service import ACCESS, PWD_RESET, REFRESH
 from web.json_response import JSON
 
-ABOUT = """Every operation of the API: what it takes and what it answers."""
+ABOUT = "Every operation of the API: what it takes and what it answers."
 SOURCE = (
     "the OpenAPI document, which `web/openapi.py` reads off the routes, decorators and schemas,"
 )
@@ -32,9 +32,7 @@ TOKENS = {
     (ACCESS,): "an access token",
     (REFRESH,): "a refresh token, as `refresh_token` in the body or as the bearer token",
     (ACCESS, REFRESH): "an access token; or a refresh token, in the body or as the bearer token",
-    (
-        PWD_RESET,
-    ): "the reset token of the email, as `reset_token` in the body or as the bearer token",
+    (PWD_RESET,): "the token of the email, as `reset_token` in the body or as the bearer token",
 }
 # What nearly every operation may answer; said once, at the top.
 COMMON = {
@@ -64,8 +62,8 @@ every one may answer: {COMMON_LINKS}. Any request may answer
 [`NotFoundError`](errors.md#notfounderror) or
 [`MethodNotAllowedError`](errors.md#methodnotallowederror).
 
-A list has one page of results. While there are more, the header `Link: <…>; rel="next"` has the
-URL of the next page.
+[listMovies](#listmovies) and [listUsers](#listusers) return one page. While there are more, the
+header `Link: <…>; rel="next"` has the URL of the next page.
 
 Every response has an `X-Request-ID`, which is in the log of the server too. A client may set it."""
 
@@ -75,13 +73,9 @@ def render() -> str:
     by_tag = groupby(application.operations(), lambda it: it["tags"][0])
     chapters = [part for tag, operations in by_tag for part in _chapter(tag, list(operations))]
     sections = [part for name in response_names() for part in _response_section(name)]
-    parts = [
-        markdown.bullets(RULES.split("\n\n")),
-        markdown.paragraph(SEE_ALSO),
-        _overview(),
-        *chapters,
-    ]
-    return markdown.page("API", ABOUT, SOURCE, [*parts, "## Responses", *sections])
+    intro = [markdown.bullets(RULES.split("\n\n")), markdown.paragraph(SEE_ALSO), _overview()]
+    parts = [*intro, *chapters, "## Responses", *sections]
+    return markdown.page("API", ABOUT, SOURCE, parts)
 
 
 def _overview() -> str:
@@ -227,9 +221,8 @@ def _kind_in_words(schema: Json) -> str:
         case {"pattern": pattern}:
             return _pattern_in_words(pattern)
     kind = FORMATS.get(schema.get("format", ""), TYPES.get(schema.get("type", ""), ""))
-    return kind + (
-        f" of at most {schema['maxLength']:,} characters" if "maxLength" in schema else ""
-    )
+    length = f" of at most {schema['maxLength']:,} characters" if "maxLength" in schema else ""
+    return kind + length
 
 
 def _object_in_words(schema: Json) -> str:

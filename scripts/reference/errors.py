@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from werkzeug.exceptions import HTTPException
 
+from config import MAX_BODY_BYTES
 from scripts.reference import application, markdown
 from scripts.reference.application import Json
 from scripts.reference.markdown import code, link
@@ -29,18 +30,13 @@ HTTP_ERRORS = {
         "The route has no such method; `Allow` lists those it has.",
         "Send one of these.",
     ),
-    "RequestTooLargeError": ("The body has more than 64 KiB.", "Send less."),
+    "RequestTooLargeError": (f"The body has more than {MAX_BODY_BYTES // 1024} KiB.", "Send less."),
     "UnsupportedMediaTypeError": (
         "The body has another type than JSON, or none.",
         "Send `Content-Type: application/json`.",
     ),
 }
-SECONDS: dict[type, str] = {
-    TooManyRequestsError: "the seconds until the next request is allowed",
-}
-EVERYWHERE_BUT = (
-    "every operation with a checked body or query: all but `checkHealth` and `checkReadiness`"
-)
+SECONDS: dict[type, str] = {TooManyRequestsError: "the seconds until the next is allowed"}
 
 
 class Described(NamedTuple):
