@@ -7,26 +7,14 @@ import re
 from typing import Any
 
 from database.models import ADMIN
+from tests.support.http_file import parse_requests
 from tests.support.processes import HOME
 from tests.support.smtp_server import token_in
 from tests.support.users import create_user
 
 FILE = (HOME / "docs/movie-bag.http").read_text()
-HEAD, *BLOCKS = re.split(r"^###.*\n", FILE, flags=re.M)
-VARIABLES = dict(re.findall(r"^@(\w+) = ?(.*)$", HEAD, re.M))
-REQUEST = (
-    r"(?:# @name (\w+)\n)?(?:# @prompt .*\n)?([A-Z]+) (\S+)\n((?:[\w-]+: .*\n)*)(?:\n(.+\n))?\n*"
-)
-
-
-def parse(block: str) -> tuple[str, str, str, str, str] | None:
-    """Return name, method, URL, headers and body of a request; None for a heading."""
-    match = re.fullmatch(REQUEST, block)
-    assert match or not block.strip(), block
-    return match and tuple(part or "" for part in match.groups())
-
-
-REQUESTS = [request for block in BLOCKS if (request := parse(block))]
+VARIABLES = dict(re.findall(r"^@(\w+) = ?(.*)$", FILE.partition("###")[0], re.M))
+REQUESTS = list(parse_requests(FILE))
 
 
 def fill_in(text: str, responses: dict[str, Any]) -> str:

@@ -1,12 +1,15 @@
 """The tour of the README, executed as it is written, and what the README must name."""
 
-import re
 import subprocess
 import sys
 
+from tests.support.documentation import section_of
+from tests.support.markdown import code_blocks
 from tests.support.processes import HOME, environment
 
-README = (HOME / "README.md").read_text()
+PAGE = HOME / "README.md"
+README = PAGE.read_text()
+SECTION = "A tour with curl"
 # What the tour prints, in this order.
 STEPS = [
     '"id":"',
@@ -25,7 +28,8 @@ STEPS = [
 def test_tour_works_as_written(run, tmp_path):
     defaults = dict.fromkeys(("MONGODB_URI", "BCRYPT_LOG_ROUNDS", "RATELIMIT_ENABLED"))
     server = run(DATA_DIR=tmp_path / "data", **defaults)
-    tour = "\n".join(re.findall(r"^```sh\n((?!make).*?)^```", README, re.S | re.M))
+    blocks = [it for it in code_blocks(PAGE) if section_of(PAGE, it.line) == SECTION]
+    tour = "\n".join(block.source for block in blocks)
     for written, actual in {
         "http://127.0.0.1:5000": server.url,
         "data/email.log": f"{server.data_dir}/email.log",
