@@ -116,7 +116,7 @@ PARSERS = {
     "http": check_http,
     "mermaid": check_mermaid,  # tests/docs/test_site.py renders it
 }
-RUN = {"sh", "python", "diff"}
+RUN = {"sh", "python", "js", "diff"}
 OUTPUT = {"text"}
 
 BLOCKS = [(page, block) for page in PAGES for block in code_blocks(page)]

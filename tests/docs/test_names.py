@@ -28,6 +28,8 @@ SUFFIXES = {Path(path).suffix for path in FILES} - {""}
 PATH = re.compile(r"\.?\w[\w./-]*")
 # Files and folders that the product or a command makes.
 MADE_AT_RUN_TIME = re.compile(r"\.venv/.*|data(/.*)?|site(/.*)?")
+# The example of docs/how-to/add-a-route.md for files of a new subject.
+INVENTED = re.compile(r"(\w+/)+(test_)?rating(s|_service)\.py")
 
 SETTING = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=.*)?")
 KNOWN_VARIABLES = {
@@ -96,7 +98,7 @@ def has_path(page, code):
     titles, _ = code_beside(page)
     is_bare = "/" not in path and any(path == Path(known).name for known in FILES)
     exists = path in FILES or path in FOLDERS or path in titles or is_bare
-    return exists or bool(MADE_AT_RUN_TIME.fullmatch(path))
+    return exists or bool(MADE_AT_RUN_TIME.fullmatch(path) or INVENTED.fullmatch(path))
 
 
 def is_path(code):
@@ -149,12 +151,12 @@ def lacks_target(_, code):
     return any(target not in TARGETS for target in TARGET.findall(code))
 
 
-def lacks_route(_, code):
+def lacks_route(page, code):
     match = ROUTE.fullmatch(code)
     try:
         return match and not ROUTES.match(match[2], match[1])
     except HTTPException:
-        return True
+        return match[2] not in code_beside(page)[1]
 
 
 def lacks_module(_, code):
