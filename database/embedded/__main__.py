@@ -11,13 +11,16 @@ from database.embedded.server import EmbeddedDatabase
 
 
 def main(folder: Path) -> None:
-    """Run the database with its files in folder; print the line that other terminals need."""
+    """Run the database with its files in folder; print the line to type in other terminals."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit())
     database = EmbeddedDatabase(folder)
-    uri = database.start()
-    address, _, options = uri.rpartition("/")
-    print(f"export MONGODB_URI='{address}/book{options}'", flush=True)
-    signal.sigwait([signal.SIGINT, signal.SIGTERM])
-    database.stop()
+    server, _, options = database.start().rpartition("/")
+    print(f"export MONGODB_URI='{server}/book{options}'", flush=True)
+    try:
+        signal.pause()
+    finally:
+        database.stop()
 
 
 if __name__ == "__main__":

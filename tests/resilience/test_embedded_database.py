@@ -1,6 +1,7 @@
 """The processes of the embedded database: sharing, crashes, restarts."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from pymongo import MongoClient
 
 from tests.support.client import ADA
 from tests.support.concurrency import wait_until
@@ -251,6 +253,23 @@ class TestStart:
         running = run()
         sign_up(running)
         assert not (running.data_dir / "database").exists()
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+    def test_command_prints_its_uri_and_runs_until_a_signal(self, tmp_path, number):
+        command = subprocess.Popen(
+            [sys.executable, "-m", "database.embedded", tmp_path],
+            cwd=HOME,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        [uri] = re.findall(r"^export MONGODB_URI='(.*)'$", command.stdout.readline())
+        with MongoClient(uri) as client:
+            assert client.get_default_database().name == "book"
+            assert client.admin.command("ping")["ok"] == 1
+        command.send_signal(number)
+        assert command.communicate(timeout=30) == ("", None)
+        assert command.returncode == 0
+        assert database_processes(tmp_path, supervisor=True) == []
 
     @pytest.mark.parametrize("script", ["exit 1", "exec sleep 60 # $2"], ids=["ends", "hangs"])
     def test_failed_start_names_the_log(self, tmp_path, mongod, script):
