@@ -19,14 +19,15 @@ from database.documents import BELONGS_TO_USER, DOCUMENTS
 from database.models import Job, User
 from resources.routes import PAGE_ROUTES
 from scripts.lint.source import SourceFile, read_files
-from services import mail_kinds, mail_service, token_service, user_service
+from services import mail_kinds, mail_service, password_service, token_service, user_service
 from services.errors import UsedTokenError
 from services.event_service import Event
 from services.mail_kinds import MAILS
 from services.mail_queue import SEND_EMAIL
 from services.movie_service import DELETE_MOVIES
 from services.token_service import LINKS, PWD_RESET, SESSION_SCOPES
-from tests.support.client import ADA
+from tests.support.client import ADA, NEW_PASSWORD
+from tests.support.concurrency import run_simultaneously
 from tests.support.processes import HOME
 from tests.support.tokens import decode_parts
 from tests.support.users import create_session, create_user
@@ -235,6 +236,10 @@ class TestWhatAChangeOfCredentialsRevokes:
 
 
 SIGNING = r"\b(create_\w+_token|encode_jwt|jwt\.encode)$"
+# Libraries that sign, and the functions that do it in one that resources import for other things.
+SIGNER = re.compile(r"(jwt|itsdangerous|jose|joserfc|authlib)\.|flask_jwt_extended\..*create_")
+# How each link is used, by a user as user_from_link returns it: a new row of LINKS needs one here.
+USES = {PWD_RESET: lambda user: password_service.reset_password(user, NEW_PASSWORD)}
 
 
 def signed_scopes(files: list[SourceFile]) -> set[str]:
@@ -246,8 +251,37 @@ def signed_scopes(files: list[SourceFile]) -> set[str]:
     return scopes
 
 
+def signer_imports(files: list[SourceFile]) -> set[str]:
+    """Return the files that import something that signs, under whatever name."""
+    found = set()
+    for place, node in all_nodes(files):
+        match node:
+            case ast.Import(names=names):
+                imported = [f"{alias.name}." for alias in names]
+            case ast.ImportFrom(module=str(module), names=names):
+                imported = [f"{module}.{alias.name}" for alias in names]
+            case _:
+                imported = []
+        found |= {place.partition(":")[0] for name in imported if SIGNER.match(name)}
+    return found
+
+
 class TestWhichTokensAreSigned:
     """token_service: every scope is in LINKS or SESSION_SCOPES, and every link has a version."""
+
+    IMPORTS = (
+        "from itsdangerous import URLSafeTimedSerializer",
+        "from jwt import encode as e",
+        "import jwt.api_jwt as tokens",
+        "from flask_jwt_extended import create_refresh_token as c",
+    )
+
+    def test_one_module_imports_what_signs(self):
+        assert signer_imports(PRODUCT) == {"services/token_service.py"}
+
+    @pytest.mark.parametrize("text", IMPORTS)
+    def test_another_import_is_found(self, text):
+        assert "services/new_service.py" in signer_imports(source(text))
 
     def test_one_function_signs(self):
         found = {place for place, call in calls(PRODUCT) if re.search(SIGNING, dotted(call))}
@@ -261,6 +295,8 @@ class TestWhichTokensAreSigned:
     def test_session_tokens_have_a_scope_of_the_table(self):
         scopes = {getattr(token_service, name) for name in signed_scopes(PRODUCT)}
         assert scopes == set(SESSION_SCOPES)
+        callers = references(PRODUCT, "services.token_service", "encode_session_token")
+        assert callers == {"services/session_service.py:issue_tokens"}
 
     def test_links_are_made_in_the_table_alone(self):
         kind = type(LINKS[PWD_RESET]).__name__
@@ -271,7 +307,13 @@ class TestWhichTokensAreSigned:
         assert token_service.SCHEMAS.keys() == {*SESSION_SCOPES, *LINKS}
         for scope, link in LINKS.items():
             assert link.scope == scope
+            assert link.version_claim not in token_service.TokenSchema().fields
             assert token_service.SCHEMAS[scope].fields[link.version_claim].required
+
+    @pytest.mark.parametrize("scope", LINKS)
+    def test_version_of_a_link_is_a_counter_of_the_user(self, scope):
+        counter = User._fields[LINKS[scope].version_field]
+        assert (type(counter), counter.default) == (mongoengine.IntField, 0)
 
     @pytest.mark.parametrize("scope", LINKS)
     def test_link_is_void_once_its_version_has_changed(self, app, scope):
@@ -283,6 +325,31 @@ class TestWhichTokensAreSigned:
             assert claims[link.version_claim] == getattr(user, link.version_field)
             assert token_service.user_from_link(link, token) == user
             User.objects.update(**{f"inc__{link.version_field}": 1})
+            with pytest.raises(UsedTokenError):
+                token_service.user_from_link(link, token)
+
+    @pytest.mark.parametrize("scope", LINKS)
+    def test_link_works_once(self, app, atomic, scope):
+        def use(_=None):
+            with app.app_context():
+                try:
+                    USES[scope](token_service.user_from_link(LINKS[scope], token))
+                except UsedTokenError:
+                    return "refused"
+                return "used"
+
+        with app.app_context():
+            user = create_user(ADA["email"])
+            token = token_service.encode_link(LINKS[scope], user).rpartition("/")[2]
+        assert sorted(run_simultaneously(4, use)) == ["refused"] * 3 + ["used"]
+        assert use() == "refused"
+
+    @pytest.mark.parametrize("scope", LINKS)
+    def test_link_is_void_after_a_password_reset(self, app, scope):
+        link, user = LINKS[scope], create_user(ADA["email"])
+        with app.app_context():
+            token = token_service.encode_link(link, user).rpartition("/")[2]
+            password_service.reset_password(user, NEW_PASSWORD)
             with pytest.raises(UsedTokenError):
                 token_service.user_from_link(link, token)
 
