@@ -20,7 +20,7 @@ from database.models import Job, User
 from resources.routes import PAGE_ROUTES
 from scripts.lint.source import SourceFile, read_files
 from services import mail_kinds, mail_service, password_service, token_service, user_service
-from services.errors import UsedTokenError
+from services.errors import TokenError, UsedTokenError
 from services.event_service import Event
 from services.mail_kinds import MAILS
 from services.mail_queue import SEND_EMAIL
@@ -334,7 +334,7 @@ class TestWhichTokensAreSigned:
             with app.app_context():
                 try:
                     USES[scope](token_service.user_from_link(LINKS[scope], token))
-                except UsedTokenError:
+                except TokenError:
                     return "refused"
                 return "used"
 
