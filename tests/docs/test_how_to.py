@@ -1,0 +1,149 @@
+"""docs/how-to: the change of each page is applied to a copy of the repository and tested."""
+
+import json
+import re
+import shutil
+import subprocess
+from io import StringIO
+
+import pytest
+from dotenv import dotenv_values
+
+from tests.support.client import ADA
+from tests.support.markdown import code_blocks
+from tests.support.processes import HOME, environment
+from tests.support.repository_copy import BIN, RepositoryCopy, changed_paths
+
+FOLDER = HOME / "docs" / "how-to"
+PAGES = sorted(FOLDER.glob("*.md"))
+# pytest's exit status: a test failed, or a module could not be imported.
+FAILED = (1, 2)
+
+
+def blocks(page, language):
+    return [block for block in code_blocks(page) if block.language == language]
+
+
+def is_of_tests(block):
+    """Return whether a diff changes tests alone."""
+    return all(path.startswith("tests/") for path in changed_paths(block))
+
+
+CHANGES = [page for page in PAGES if blocks(page, "diff")]
+EACH_CHANGE = pytest.mark.parametrize("page", CHANGES, ids=[page.stem for page in CHANGES])
+
+
+@pytest.fixture
+def copy(tmp_path, database):
+    return RepositoryCopy(tmp_path, database)
+
+
+class TestChange:
+    @EACH_CHANGE
+    def test_tests_of_the_page_pass_with_its_change_alone(self, copy, page):
+        diffs, (command,) = blocks(page, "diff"), blocks(page, "sh")
+        tests = [block for block in diffs if is_of_tests(block)]
+        product = [block for block in diffs if block not in tests]
+        for block in tests:
+            copy.apply(page, block)
+        if product:
+            status, output = copy.run(f"{command.source.strip()} -x")
+            assert status in FAILED, output
+        for block in product:
+            copy.apply(page, block)
+        status, output = copy.run(command.source)
+        assert status == 0, output
+
+    @EACH_CHANGE
+    def test_linters_find_nothing_in_the_change(self, copy, page):
+        diffs = blocks(page, "diff")
+        for block in diffs:
+            copy.apply(page, block)
+        assert copy.findings(set().union(*map(changed_paths, diffs))) == []
+
+
+def settings_of(page, number):
+    """Return the settings of an `ini` block of a page, by the number of the block."""
+    return dotenv_values(stream=StringIO(blocks(page, "ini")[number].source), interpolate=False)
+
+
+def run_block(page, settings, replaced=None):
+    """Run the `sh` block of a page with these settings; return its output."""
+    (block,) = blocks(page, "sh")
+    command = block.source.replace(".venv/bin", str(BIN))
+    for written, actual in (replaced or {}).items():
+        assert written in command
+        command = command.replace(written, actual)
+    ended = subprocess.run(
+        ["bash", "-eu", "-c", command],
+        cwd=HOME,
+        env=environment(**settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
+
+
+def test_check_of_a_database_runs_as_written(database, documents, tmp_path):
+    page, written = FOLDER / "swap-the-database.md", "mongodb://db.example.com/movie-bag"
+    output = run_block(page, {"DATA_DIR": tmp_path}, {written: database})
+    assert output.endswith("This database is compatible.\n")
+
+
+def test_emails_go_to_the_mail_server_of_the_page(run, mailbox, smtp):
+    page = FOLDER / "swap-the-mail-server.md"
+    settings = settings_of(page, 0)
+    assert settings == {"MAIL_SERVER": "localhost", "MAIL_PORT": "1025"}
+    server = run(**settings | {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": smtp})
+    server.post("/api/auth/signup", **ADA)
+    server.post("/api/auth/forgot", email=ADA["email"])
+    assert mailbox.wait_for(1)[0]["To"] == ADA["email"]
+    assert run_block(page, server.settings).endswith("0 queued again\n")
+
+
+# The requests of a client whose access token expires: 5 at once, and one after a logout.
+CLIENT = """
+import { MovieBag } from "./movie_bag.mjs";
+let pair = null, logins = 0, stored = 0;
+const store = { get: () => pair, set: (next) => { pair = next; stored += 1; } };
+const bag = new MovieBag(process.argv[2], store, () => { logins += 1; });
+const user = { email: "ada@example.com", password: "correct horse battery" };
+await bag.request("POST", "/api/auth/signup", user);
+const wrong = await bag.request("POST", "/api/auth/login", { ...user, password: "x" });
+pair = await (await bag.request("POST", "/api/auth/login", user)).json();
+const first = pair;
+const verify = () => bag.request("GET", "/api/auth/verify");
+let statuses = [];
+while (pair === first) {
+  const responses = await Promise.all([..."12345"].map(verify));
+  statuses = responses.map((response) => response.status);
+}
+const refreshes = stored;
+await bag.request("DELETE", "/api/auth/logout");
+const ended = await verify();
+console.log(JSON.stringify([wrong.status, statuses, refreshes, ended.status, pair, logins]));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node: make browser")
+def test_wrapper_of_fetch_refreshes_once_and_logs_in(run, tmp_path):
+    (block,) = blocks(FOLDER / "put-a-front-end-before-it.md", "js")
+    (tmp_path / "movie_bag.mjs").write_text(block.source)
+    (tmp_path / "client.mjs").write_text(CLIENT)
+    server = run(JWT_ACCESS_TOKEN_EXPIRES=1)
+    printed = subprocess.run(
+        ["node", "client.mjs", server.url], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert printed.stderr == ""
+    assert json.loads(printed.stdout) == [401, [200] * 5, 1, 401, None, 1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_tests_that_are_named_exist(page):
+    sources = "".join(path.read_text() for path in (HOME / "tests").rglob("*.py"))
+    named = re.findall(r"`(test_\w+|Test\w+)`", page.read_text())
+    defined = sources + "".join(block.source for block in blocks(page, "diff"))
+    assert [name for name in named if not re.search(rf"(def|class) {name}\b", defined)] == []
