@@ -38,28 +38,21 @@ def copy(tmp_path, database):
     return RepositoryCopy(tmp_path, database)
 
 
-class TestChange:
-    @EACH_CHANGE
-    def test_tests_of_the_page_pass_with_its_change_alone(self, copy, page):
-        diffs, (command,) = blocks(page, "diff"), blocks(page, "sh")
-        tests = [block for block in diffs if is_of_tests(block)]
-        product = [block for block in diffs if block not in tests]
-        for block in tests:
-            copy.apply(page, block)
-        if product:
-            status, output = copy.run(f"{command.source.strip()} -x")
-            assert status in FAILED, output
-        for block in product:
-            copy.apply(page, block)
-        status, output = copy.run(command.source)
-        assert status == 0, output
-
-    @EACH_CHANGE
-    def test_linters_find_nothing_in_the_change(self, copy, page):
-        diffs = blocks(page, "diff")
-        for block in diffs:
-            copy.apply(page, block)
-        assert copy.findings(set().union(*map(changed_paths, diffs))) == []
+@EACH_CHANGE
+def test_tests_of_the_page_pass_with_its_change_alone(copy, page):
+    diffs, (command,) = blocks(page, "diff"), blocks(page, "sh")
+    tests = [block for block in diffs if is_of_tests(block)]
+    product = [block for block in diffs if block not in tests]
+    for block in tests:
+        copy.apply(page, block)
+    if product:
+        status, output = copy.run(f"{command.source.strip()} -x")
+        assert status in FAILED, output
+    for block in product:
+        copy.apply(page, block)
+    status, output = copy.run(command.source)
+    assert status == 0, output
+    assert copy.findings(set().union(*map(changed_paths, diffs))) == []
 
 
 def settings_of(page, number):

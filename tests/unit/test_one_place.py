@@ -310,6 +310,9 @@ class TestWhichTokensAreSigned:
             assert link.version_claim not in token_service.TokenSchema().fields
             assert token_service.SCHEMAS[scope].fields[link.version_claim].required
 
+    def test_every_link_has_a_use(self):
+        assert USES.keys() == LINKS.keys()
+
     @pytest.mark.parametrize("scope", LINKS)
     def test_version_of_a_link_is_a_counter_of_the_user(self, scope):
         counter = User._fields[LINKS[scope].version_field]
