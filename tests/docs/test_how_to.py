@@ -30,6 +30,8 @@ def is_of_tests(block):
 
 
 CHANGES = [page for page in PAGES if blocks(page, "diff")]
+# Pages without a change; a test of its own runs the block of each.
+OTHERS = {"put-a-front-end-before-it", "swap-the-database", "swap-the-mail-server"}
 EACH_CHANGE = pytest.mark.parametrize("page", CHANGES, ids=[page.stem for page in CHANGES])
 
 
@@ -53,6 +55,12 @@ def test_tests_of_the_page_pass_with_its_change_alone(copy, page):
     status, output = copy.run(command.source)
     assert status == 0, output
     assert copy.findings(set().union(*map(changed_paths, diffs))) == []
+
+
+def test_every_page_with_commands_is_run():
+    languages = {page: {block.language for block in code_blocks(page)} for page in PAGES}
+    with_commands = {page for page in PAGES if languages[page] & {"sh", "python", "js"}}
+    assert {page.stem for page in with_commands.difference(CHANGES)} == OTHERS
 
 
 def settings_of(page, number):
