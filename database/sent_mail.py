@@ -18,7 +18,7 @@ class SentMail(db.Document):
     text: str = db.StringField()
     html: str = db.StringField()
 
-    meta = {**META, "indexes": ["sent_at"]}
+    meta = META
     state = "sent"
 
     @classmethod
