@@ -18,15 +18,29 @@ SECTIONS = ["What goes wrong", "The fix", "In Movie-bag", "Exercises"]
 
 
 @pytest.fixture
-def reader(tmp_path, database):
-    folder = tmp_path / "my-bag"
-    folder.mkdir()
+def uri(database):
     name = f"book-{secrets.token_hex(4)}"
-    reader = Reader(folder, urlsplit(database)._replace(path=f"/{name}").geturl())
-    yield reader
-    reader.close()
+    yield urlsplit(database)._replace(path=f"/{name}").geturl()
     with MongoClient(database) as client:
         client.drop_database(name)
+
+
+@pytest.fixture
+def reader(tmp_path, uri):
+    folder = tmp_path / "my-bag"
+    folder.mkdir()
+    reader = Reader(folder, uri)
+    yield reader
+    reader.close()
+
+
+class TestIndex:
+    def test_command_empties_the_database(self, reader, uri):
+        with MongoClient(uri) as client:
+            movies = client.get_default_database().movie
+            movies.insert_one({"name": "Alien"})
+            reader.follow(code_blocks(BOOK / "index.md"))
+            assert movies.count_documents({}) == 0
 
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
