@@ -22,17 +22,9 @@ from dotenv import dotenv_values
 from config import SettingsError, SettingsSchema, load_settings
 from scripts.lint.source import read_files
 from tests.support.client import ADA
-from tests.support.documentation import (
-    DOCS,
-    PAGES,
-    TOP_PAGES,
-    end_of,
-    name_of,
-    prose_lines,
-    section_of,
-)
+from tests.support.documentation import DOCS, PAGES, TOP_PAGES, name_of
 from tests.support.http_file import SEPARATOR, parse_request
-from tests.support.markdown import code_blocks
+from tests.support.markdown import code_blocks, prose, sections
 from tests.support.processes import HOME, Server, environment, free_port
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.tokens import KEY
@@ -123,10 +115,10 @@ BLOCKS = [(page, block) for page in PAGES for block in code_blocks(page)]
 PARSED = [(page, block) for page, block in BLOCKS if block.language in PARSERS]
 RUN_HERE = [
     (page, block)
-    for page, block in BLOCKS
-    if page in TOP_PAGES
-    and block.language in RUN
-    and (name_of(page), section_of(page, block.line)) not in RUN_ELSEWHERE
+    for page in TOP_PAGES
+    for heading, section in sections(page).items()
+    for block in section.blocks
+    if block.language in RUN and (name_of(page), heading) not in RUN_ELSEWHERE
 ]
 
 
@@ -149,11 +141,11 @@ class TestPage:
     def test_blocks_are_closed(self, page):
         lines = page.read_text().splitlines()
         for block in code_blocks(page):
-            closing = lines[end_of(block) - 1 :][:1]
+            closing = lines[block.end - 1 :][:1]
             assert "".join(closing).strip(" >") in ("```", "````"), place_of(page, block)
 
     def test_no_code_is_indented_without_a_fence(self, page):
-        assert "<pre>" not in markdown.markdown("\n".join(prose_lines(page)))
+        assert "<pre>" not in markdown.markdown(prose(page))
 
 
 @parametrize(PARSED)
@@ -189,8 +181,9 @@ def test_every_folder_has_a_test_of_its_blocks():
 
 
 def test_blocks_that_run_elsewhere_exist():
-    found = {(name_of(page), section_of(page, block.line)) for page, block in BLOCKS}
-    assert RUN_ELSEWHERE.keys() <= found
+    for (name, heading), test in RUN_ELSEWHERE.items():
+        assert sections(HOME / name)[heading].blocks
+        assert heading in (HOME / test).read_text()
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +263,6 @@ def test_block_runs(page, block, checkout, run_block):
         if file.title:
             (checkout / file.title).write_text(file.source)
     output = run_block(page, block)
-    following = next((it for it in blocks if it.line == end_of(block) + 2), None)
+    following = next((it for it in blocks if it.line == block.end + 2), None)
     if following and following.language == "json":
         assert json.loads(output) == json.loads(following.source)

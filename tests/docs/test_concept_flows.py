@@ -10,7 +10,7 @@ from jobs.queue import SEND_DELAY
 from services.session_service import MAX_SESSIONS
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.database_commands import recorded_commands
-from tests.support.page_parts import sections, table
+from tests.support.markdown import sections, table
 from tests.support.processes import HOME
 from tests.support.smtp_server import token_in
 from tests.support.tokens import decode_parts, reset_token

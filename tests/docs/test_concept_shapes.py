@@ -15,7 +15,7 @@ from resources.routes import API_ROUTES
 from services.mail_kinds import RESET_PASSWORD
 from services.token_service import ACCESS, PWD_RESET, REFRESH, SCHEMAS
 from tests.support.client import ADA, NEW_PASSWORD
-from tests.support.page_parts import code, sections, table
+from tests.support.markdown import code, sections, table
 from tests.support.processes import HOME
 from tests.support.tokens import decode_parts
 
@@ -67,33 +67,27 @@ class TestDocuments:
             yield client.get_default_database()
 
     @pytest.fixture
-    def client(self, make_app, http):
-        """Return a client of an application whose worker does jobs when it is called."""
-        http.app = make_app(APP_ENV="development")
-        worker = http.app.extensions["worker"]
-        worker.start()
-        worker.stop()
-        worker._stopping.clear()
-        return http
+    def app(self, make_app):
+        return make_app(APP_ENV="development")
 
     @pytest.fixture
-    def work(self, client, clock):
+    def work(self, app, stopped_worker, clock):
         """Return a function that does the jobs that are due after so many seconds."""
 
         def work_after(seconds):
             clock.shift(seconds)
-            with client.app.app_context():
-                client.app.extensions["worker"].run_due_jobs()
+            with app.app_context():
+                stopped_worker.run_due_jobs()
 
         return work_after
 
     @pytest.fixture
-    def stored(self, client, work, mailbox, collections):
+    def stored(self, api, work, mailbox, collections):
         """Return what the product stores of Ada, in the order of the examples."""
-        pair = self.log_in_on_two_devices(client)
+        pair = self.log_in_on_two_devices(api)
         users, jobs = [*collections["user"].find()], collections["job"]
         work(SEND_DELAY)
-        client.forgot()
+        api.forgot()
         queued = jobs.find_one({"arguments.mail": RESET_PASSWORD})
         mailbox.reply = "451 later"
         work(SEND_DELAY)
@@ -103,12 +97,12 @@ class TestDocuments:
         mailbox.accept_everything()
         work(60)
         movie = {"name": "Heat", "casts": ["Al Pacino"], "genres": ["Crime"]}
-        client.post("/api/movies", token=pair["token"], json=movie)
+        api.post("/api/movies", token=pair["token"], json=movie)
         movies = [*collections["movie"].find()]
         copies = [*collections["sent_mail"].find({"_id": queued["_id"]})]
-        assert client.get("/readyz").status_code == 200
+        assert api.get("/readyz").status_code == 200
         confirmed = {"current_password": NEW_PASSWORD}
-        client.delete("/api/users/me", token=pair["token"], json=confirmed)
+        api.delete("/api/users/me", token=pair["token"], json=confirmed)
         return {
             "user": users,
             "job": [queued, delayed, *jobs.find()],
@@ -119,14 +113,14 @@ class TestDocuments:
         }
 
     @staticmethod
-    def log_in_on_two_devices(client):
-        client.sign_up(name="Ada")
-        pair = client.log_in().json()
-        pair = client.refresh(pair["refresh_token"]).json()
+    def log_in_on_two_devices(api):
+        api.sign_up(name="Ada")
+        pair = api.log_in().json()
+        pair = api.refresh(pair["refresh_token"]).json()
         change = {"current_password": ADA["password"], "password": NEW_PASSWORD}
-        pair = client.put("/api/auth/password", token=pair["token"], json=change).json()
-        pair = client.refresh(pair["refresh_token"]).json()
-        client.log_in(password=NEW_PASSWORD)
+        pair = api.put("/api/auth/password", token=pair["token"], json=change).json()
+        pair = api.refresh(pair["refresh_token"]).json()
+        api.log_in(password=NEW_PASSWORD)
         return pair
 
     def test_table_has_every_collection(self):

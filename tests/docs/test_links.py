@@ -6,24 +6,18 @@ The strict build of the site checks those of docs/.
 import re
 
 import pytest
-from markdown.extensions.toc import slugify
 
-from tests.support.documentation import TOP_PAGES, name_of, prose_lines
+from tests.support.documentation import TOP_PAGES, name_of
+from tests.support.markdown import anchors, prose
 from tests.support.processes import HOME
 
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
-HEADING = re.compile(r"#+ (.+)")
 ROOT_PAGES = [page for page in TOP_PAGES if page.parent == HOME]
-
-
-def anchors(page):
-    headings = (HEADING.fullmatch(line) for line in prose_lines(page))
-    return {slugify(match[1], "-") for match in headings if match}
 
 
 @pytest.mark.parametrize("page", ROOT_PAGES, ids=name_of)
 def test_links_lead_somewhere(page):
-    for path, anchor in LINK.findall("\n".join(prose_lines(page))):
+    for path, anchor in LINK.findall(prose(page)):
         target = HOME / path if path else page
         assert target.exists(), path
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"

@@ -17,9 +17,9 @@ from commands.registry import initialize_commands
 from config import DEVELOPMENT, RENAMED_SETTINGS, SettingsSchema
 from resources.routes import initialize_routes
 from scripts.lint.source import read_files
-from scripts.lint.words import bound_names
-from tests.support.documentation import DOCS, PAGES, inline_code, name_of
-from tests.support.markdown import code_blocks
+from tests.support.definitions import defined_names
+from tests.support.documentation import DOCS, PAGES, name_of
+from tests.support.markdown import code_blocks, inline_code
 from tests.support.processes import HOME
 
 FILES = {file.path: file for file in read_files(HOME)}
@@ -77,20 +77,20 @@ def code_beside(page):
     return blocks_of_folder(page.parent.parent if page.parent.name == "solutions" else page.parent)
 
 
-@cache
 def defined(path):
-    file = FILES.get(path)
-    return {name for _, name in bound_names(file.tree)} if file else set()
+    """Return what a file defines, the members of its classes also without the name of the class."""
+    names = defined_names(HOME / path) if path in FILES else ()
+    return {*names, *(name.rpartition(".")[2] for name in names)}
 
 
 @cache
 def constants():
-    return {name for path in FILES for name in defined(path) if name.isupper()}
+    return {name for path in FILES if path.endswith(".py") for name in defined(path)}
 
 
 def has_name(page, path, name):
     _, code = code_beside(page)
-    return all(it in defined(path) or re.search(rf"\b{it}\b", code) for it in name.split("."))
+    return name in defined(path) or all(re.search(rf"\b{it}\b", code) for it in name.split("."))
 
 
 def has_path(page, code):
@@ -127,7 +127,7 @@ def lacks_path(page, code):
 
 def lacks_test(page, code):
     match = TEST.fullmatch(code)
-    return match and not all(has_name(page, match[1], it) for it in match[2].split("::"))
+    return match and not has_name(page, match[1], match[2].replace("::", "."))
 
 
 def lacks_service(page, code):
@@ -235,6 +235,7 @@ def test_names_of_a_file_are_defined_there(page):
         (lacks_path, "templates/email/reset_password.{txt,pdf,css}"),
         (lacks_path, "tests/apis"),
         (lacks_test, "tests/api/test_login.py::TestLogin::test_of_nothing"),
+        (lacks_test, "tests/api/test_x.py::TestLogin"),
         (lacks_service, "session_service.revoke_some()"),
         (lacks_setting, "MAIL_SEVER=smtp.example.com"),
         (lacks_metric, 'movie_bag_users_total{role="admin"}'),

@@ -1,11 +1,8 @@
 """docs/scaling.md: its table has every index of the large collections."""
 
-import re
-
 from database.models import Job, Movie, User
-from tests.support.processes import HOME
-
-ROW = re.compile(r"^\| (?:`(\w+)`)? ?\| `([\w, ]+)`", re.MULTILINE)
+from tests.support.documentation import DOCS
+from tests.support.markdown import code, sections, table
 
 
 def fields_of(index):
@@ -16,9 +13,9 @@ def fields_of(index):
 
 def test_table_has_every_index():
     collection, found = "", {}
-    for name, fields in ROW.findall((HOME / "docs/scaling.md").read_text()):
-        collection = name or collection
-        found.setdefault(collection, set()).add(fields)
+    for name, index, *_ in table(sections(DOCS / "scaling.md")["MongoDB"], "collection"):
+        collection = name.strip("`") or collection
+        found.setdefault(collection, set()).add(code(index)[0])
     documents = {"user": User, "job": Job, "movie": Movie}
     expected = {name: set(map(fields_of, it._meta["indexes"])) for name, it in documents.items()}
     assert {name: fields - {"_id"} for name, fields in found.items()} == expected

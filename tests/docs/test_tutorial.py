@@ -3,17 +3,17 @@
 In a table, the second column names a file and what that file defines, the third one tests.
 """
 
-import ast
 import re
 import subprocess
 from collections.abc import Iterator
-from functools import cache
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.markdown import Block, code_blocks
+from tests.support.definitions import defined_names
+from tests.support.markdown import Block, code, code_blocks, prose, prose_lines, tables
 from tests.support.processes import HOME, Server, environment
 
 TUTORIAL = sorted((HOME / "docs/tutorial").glob("*.md"))
@@ -22,11 +22,8 @@ PARTS = [page for page in TUTORIAL if page.name.startswith("part-")]
 WITH_COMMANDS = [
     page for page in TUTORIAL if any(block.language == "sh" for block in code_blocks(page))
 ]
-FENCED = re.compile(r"^```.*?^```$", re.S | re.M)
-CODE = re.compile(r"`([^`\n]+)`")
-FILE = re.compile(r"(?!/)[\w./-]+\.(py|md|txt|html|conf|toml|jsonl|yaml|http)")
-TABLE = re.compile(r"^\| .+ \| (?:Here|Its name here|its one place) \|.*\n.*\n((?:\|.*\n)+)", re.M)
-ROW = re.compile(r"^\| (.+) \|$", re.M)
+# The headings of a second column that names what is here.
+NAMES_HERE = {"Here", "Its name here", "its one place"}
 URL = "http://127.0.0.1:5000"
 # A character that no command prints: it separates the output of one block from the next.
 SEPARATOR = "\x1e"
@@ -44,81 +41,31 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     server.kill()
 
 
-def text_of(page: Path) -> str:
-    return FENCED.sub("", page.read_text())
-
-
-@cache
-def defined_names(path: str) -> set[str]:
-    """Return the names that a module and its classes define, as `User.get_by_email`."""
-    return set(_names(ast.parse((HOME / path).read_text()), ""))
-
-
-def _names(scope: ast.Module | ast.ClassDef, prefix: str) -> Iterator[str]:
-    for node in scope.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            yield prefix + node.name
-        if isinstance(node, ast.ClassDef):
-            yield from _names(node, f"{prefix}{node.name}.")
-        for target in assigned(node):
-            yield prefix + ast.unparse(target)
-
-
-def assigned(node: ast.stmt) -> list[ast.expr]:
-    if isinstance(node, ast.Assign):
-        return node.targets
-    return [node.target] if isinstance(node, ast.AnnAssign) else []
-
-
-def missing(text: str) -> list[str]:
-    """Return the files and tests in a text that do not exist."""
-    return [code for code in CODE.findall(text) if not exists(code)]
-
-
-def exists(code: str) -> bool:
-    path, *names = code.split("::")
-    if not FILE.fullmatch(path):
-        return True
-    is_file = (HOME / path).is_file()
-    return is_file and (not names or ".".join(names) in defined_names(path))
-
-
 def undefined(cell: str) -> list[str]:
     """Return the names in a cell that the file before them does not define."""
     wrong, path = [], ""
-    for code in CODE.findall(cell):
-        if (HOME / code).is_file() or code.endswith("/"):
-            path = code
-        elif not path or code not in defined_names(path):
-            wrong.append(code)
+    for name in code(cell):
+        if (HOME / name).is_file() or name.endswith("/"):
+            path = name
+        elif not path or name not in defined_names(HOME / path):
+            wrong.append(name)
     return wrong if path else [cell]
 
 
 def rows(page: Path) -> list[list[str]]:
     """Return the cells of all rows of the tables whose second column names what is here."""
-    return [
-        row.split(" | ") for table in TABLE.findall(text_of(page)) for row in ROW.findall(table)
-    ]
+    found = [rows for (_, second, *_), *rows in tables(prose_lines(page)) if second in NAMES_HERE]
+    return list(chain.from_iterable(found))
 
 
 class TestNames:
     @each_page
-    def test_files_and_tests_exist(self, page):
-        assert missing(text_of(page)) == []
-
-    @pytest.mark.parametrize(
-        "code", ["web/x.py", "tests/api/test_login.py::test_x", "tests/api/test_x.py::TestLogin"]
-    )
-    def test_missing_file_or_test_is_found(self, code):
-        assert missing(f"See `{code}`.") == [code]
-
-    @each_page
     def test_names_are_defined_in_their_files(self, page):
         assert [wrong for row in rows(page) for wrong in undefined(row[1])] == []
 
-    @pytest.mark.parametrize("code", ["User.get", "get_by_email", "Film"])
-    def test_undefined_name_is_found(self, code):
-        assert undefined(f"`database/models.py`: `User.get_by_email`, `{code}`") == [code]
+    @pytest.mark.parametrize("name", ["User.get", "get_by_email", "Film"])
+    def test_undefined_name_is_found(self, name):
+        assert undefined(f"`database/models.py`: `User.get_by_email`, `{name}`") == [name]
 
     def test_cell_without_a_file_is_found(self):
         assert undefined("`User`") == ["`User`"]
@@ -131,7 +78,7 @@ class TestNames:
 
 class TestIndex:
     def test_every_page_is_linked(self):
-        index = text_of(HOME / "docs/tutorial/index.md")
+        index = prose(HOME / "docs/tutorial/index.md")
         links = {link for link in re.findall(r"\]\(([\w.-]+)\)", index)}
         assert links == {page.name for page in TUTORIAL if page.name != "index.md"}
 

@@ -3,8 +3,7 @@
 import subprocess
 import sys
 
-from tests.support.documentation import section_of
-from tests.support.markdown import code_blocks
+from tests.support.markdown import sections
 from tests.support.processes import HOME, environment
 
 PAGE = HOME / "README.md"
@@ -28,8 +27,7 @@ STEPS = [
 def test_tour_works_as_written(run, tmp_path):
     defaults = dict.fromkeys(("MONGODB_URI", "BCRYPT_LOG_ROUNDS", "RATELIMIT_ENABLED"))
     server = run(DATA_DIR=tmp_path / "data", **defaults)
-    blocks = [it for it in code_blocks(PAGE) if section_of(PAGE, it.line) == SECTION]
-    tour = "\n".join(block.source for block in blocks)
+    tour = "\n".join(block.source for block in sections(PAGE)[SECTION].blocks)
     for written, actual in {
         "http://127.0.0.1:5000": server.url,
         "data/email.log": f"{server.data_dir}/email.log",
