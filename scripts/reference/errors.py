@@ -96,7 +96,7 @@ def _headers(described: Described) -> Iterator[str]:
 
 def _operations(name: str) -> str:
     operations = application.operations()
-    names = [it["operationId"] for it in operations if name in application.error_names(it)]
+    names = [it["operationId"] for it in operations if _may_answer(it, name)]
     others = [it["operationId"] for it in operations if it["operationId"] not in names]
     if not names:
         return "any request"

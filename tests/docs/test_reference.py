@@ -85,6 +85,14 @@ class TestErrors:
         names = sorted(described.name for described in errors.described_errors())
         assert names == schema["properties"]["error"]["enum"]
 
+    def test_operations_are_those_that_answer_it(self):
+        sections = [" ".join(part.split()) for part in errors.render().split("\n## ")]
+        answered = {part.split("`")[1]: part.partition("Answered by: ")[2] for part in sections[1:]}
+        assert answered["UsedTokenError"] == "[resetPassword](api.md#resetpassword)"
+        assert answered["InternalServerError"] == "any request"
+        assert answered["RequestTooLargeError"].startswith("every operation but [checkHealth]")
+        assert answered["LastAdminError"].count("](api.md#") == 3
+
     def test_every_error_says_when_and_what_to_do(self):
         for described in errors.described_errors():
             assert described.when.endswith(".") and described.what_to_do.endswith("."), described
