@@ -9,6 +9,8 @@ from database import sent_mail
 from database.models import Job
 from database.sent_mail import SentMail
 from jobs import queue
+from resources.dev_mail import LocalPage
+from resources.routes import DEVELOPMENT_ROUTES
 from services import sent_mail_service
 from services.movie_service import DELETE_MOVIES
 from tests.support.client import ADA
@@ -162,6 +164,11 @@ class TestAccess:
             response = api.app.test_client().get(path, environ_overrides=environ)
             assert response.status_code == (status if path == "/dev/mail" else 404)
             assert ("on this machine alone" in response.text) == (status == 404)
+
+    def test_every_page_of_dev_is_for_this_machine(self):
+        pages = {url: view for url, view in DEVELOPMENT_ROUTES.items() if url.startswith("/dev/")}
+        assert len(pages) == 2
+        assert [url for url, view in pages.items() if not issubclass(view, LocalPage)] == []
 
     @pytest.mark.parametrize("proxies", [0, 1])
     @pytest.mark.parametrize(
