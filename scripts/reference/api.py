@@ -19,7 +19,7 @@ SOURCE = (
     "the OpenAPI document, which `web/openapi.py` reads off the routes, decorators and schemas,"
 )
 SEE_ALSO = """[Sessions](../concepts/sessions.md) explains when to refresh,
-[Tokens](../concepts/tokens.md) what the tokens contain; [Limits](../operations.md#limits) has the
+[Tokens](../concepts/tokens.md) what the tokens contain; [Limits](../limits.md) has the
 rate limits behind `TooManyRequestsError`."""
 FORMATS = {
     "email": "an email address",

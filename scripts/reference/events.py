@@ -25,6 +25,7 @@ COUNTED_ABOUT = f"""They are of the logger `{audit_log.__name__}`, and each incr
 password, a token or a link."""
 NOT_COUNTED_ABOUT = f"""They are of the logger `{MAIL_LOG}`. No metric counts them, because their
 number would tell which addresses have an account."""
+SEE_ALSO = "[Monitoring](../monitoring.md#the-log) says how to find the lines of an email."
 FIELD = {
     "user": "the id of the user whom the event is about",
     "by": "the id of the user who did it, if that is another one: an admin",
@@ -63,7 +64,7 @@ def render() -> str:
         *(markdown.paragraph(LINES), markdown.json_block(example())),
         *("## Security events", markdown.paragraph(COUNTED_ABOUT), _table(COUNTED)),
         *("## Emails", markdown.paragraph(NOT_COUNTED_ABOUT), _table(set(Event) - COUNTED)),
-        *("## Fields", markdown.table(["field", "value"], _fields())),
+        *("## Fields", markdown.table(["field", "value"], _fields()), SEE_ALSO),
     ]
     return markdown.page("Events", ABOUT, SOURCE, parts)
 

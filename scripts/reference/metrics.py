@@ -21,7 +21,7 @@ GAUGES = """They are read at each scrape, by the process that is scraped; don't 
 processes. Those of the queue are missing while the database is away."""
 SEE_ALSO = """`python run.py` also exposes the metrics that prometheus_client has of every Python
 process (`python_info`, `process_cpu_seconds_total` and so on); gunicorn does not.
-[Operations](../operations.md#monitoring) says how to set up monitoring."""
+[Monitoring](../monitoring.md) says which deserve an alert."""
 NAMES = {Counter: "counter", Histogram: "histogram"}
 VALUES: dict[str, Iterable[object]] = {
     "event": sorted(COUNTED),

@@ -22,8 +22,9 @@ ABOUT = """Every setting of Movie-bag: what it means, its default and what it ac
 come from the environment or from a file `.env`; the environment wins, and an empty value counts
 as unset. A value that is not accepted stops the start, and every wrong one is named at once."""
 SOURCE = "`config.py` and `.env.example`"
-SEE_ALSO = """[Operations](../operations.md) says which settings production needs and why the
-limits are as they are; [Add a setting](../how-to/add-a-setting.md) how to make one of your own."""
+SEE_ALSO = """[Operations](../operations.md) says which settings production needs,
+[Limits](../limits.md) why the limits are as they are,
+[Add a setting](../how-to/add-a-setting.md) how to make one of your own."""
 RENAMED = "The old names still work, with a warning in the log. If both are set, the new one wins."
 ENV_FILE = "ENV_FILE_LOCATION"
 HEADING = re.compile(r"# === (.+) ===")
