@@ -22,9 +22,14 @@ CHAPTERS = sorted(BOOK.glob("[0-9]*.md"))
 def write_code(chapter: int, folder: Path) -> None:
     """Write the code as it is after a chapter."""
     for page in CHAPTERS[:chapter]:
-        for block in code_blocks(page):
-            if block.title:
-                write_block(block, folder)
+        write_blocks(page, folder)
+
+
+def write_blocks(page: Path, folder: Path) -> None:
+    """Write the code of a page over that of the pages before it."""
+    for block in code_blocks(page):
+        if block.title:
+            write_block(block, folder)
 
 
 def write_block(block: Block, folder: Path) -> None:

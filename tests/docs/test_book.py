@@ -1,37 +1,20 @@
-"""The book: its blocks run in their order, and its last chapter has the product's names."""
+"""The book: its blocks run in their order, and its last chapter has the product's names.
 
-import ast
-import secrets
-from urllib.parse import urlsplit
+The solutions are run by test_solutions.py: a file of tests is run by one process.
+"""
+
+import shutil
 
 import pytest
 from pymongo import MongoClient
 
-from scripts.book import BOOK, CHAPTERS, write_code
+from scripts.book import BOOK, CHAPTERS
 from scripts.lint.figures import CORE
-from tests.support.book import Reader
-from tests.support.markdown import code_blocks
+from tests.support.definitions import defined_names
+from tests.support.markdown import code_blocks, sections
 from tests.support.processes import HOME
 
-SOLUTIONS = [BOOK / "solutions" / page.name for page in CHAPTERS]
 SECTIONS = ["What goes wrong", "The fix", "In Movie-bag", "Exercises"]
-
-
-@pytest.fixture
-def uri(database):
-    name = f"book-{secrets.token_hex(4)}"
-    yield urlsplit(database)._replace(path=f"/{name}").geturl()
-    with MongoClient(database) as client:
-        client.drop_database(name)
-
-
-@pytest.fixture
-def reader(tmp_path, uri):
-    folder = tmp_path / "my-bag"
-    folder.mkdir()
-    reader = Reader(folder, uri)
-    yield reader
-    reader.close()
 
 
 class TestIndex:
@@ -45,36 +28,20 @@ class TestIndex:
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
 class TestChapters:
-    def test_blocks_run_in_their_order(self, reader, page):
-        write_code(CHAPTERS.index(page), reader.folder)
+    def test_blocks_run_in_their_order(self, reader, code_after, page):
+        shutil.copytree(code_after(CHAPTERS.index(page)), reader.folder, dirs_exist_ok=True)
         reader.follow(code_blocks(page))
 
     def test_parts_are_those_of_every_chapter(self, page):
-        headings = [line[3:] for line in page.read_text().splitlines() if line.startswith("## ")]
-        assert [heading for heading in headings if heading in SECTIONS] == SECTIONS
+        assert [heading for heading in sections(page) if heading in SECTIONS] == SECTIONS
 
     def test_chapter_is_short(self, page):
         assert len(page.read_text().splitlines()) <= 150
 
 
-@pytest.mark.parametrize("page", SOLUTIONS, ids=lambda page: page.stem)
-class TestSolutions:
-    @pytest.mark.parametrize("exercise", [1, 2])
-    def test_solution_works(self, reader, page, exercise):
-        write_code(SOLUTIONS.index(page) + 1, reader.folder)
-        lines = page.read_text().splitlines()
-        first, second = (lines.index(f"## Exercise {number}") for number in (1, 2))
-        blocks = list(code_blocks(page))
-        chosen = [b for b in blocks if (first < b.line <= second) is (exercise == 1)]
-        assert any(block.language == "sh" for block in chosen)
-        reader.follow(chosen)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("my-bag")
-    write_code(len(CHAPTERS), folder)
-    return folder
+@pytest.fixture
+def folder(code_after):
+    return code_after(len(CHAPTERS))
 
 
 class TestLastChapter:
@@ -90,16 +57,5 @@ class TestLastChapter:
 
 def public_names(file):
     """Return the public names that a module defines, and those of its classes' methods."""
-    names = set()
-    for node in ast.parse(file.read_text()).body:
-        match node:
-            case ast.FunctionDef() | ast.ClassDef():
-                names.add(node.name)
-                methods = [
-                    it for it in getattr(node, "body", []) if isinstance(it, ast.FunctionDef)
-                ]
-                if isinstance(node, ast.ClassDef):
-                    names |= {f"{node.name}.{method.name}" for method in methods}
-            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
-                names.add(name)
-    return {name for name in names if not name.rpartition(".")[2].startswith("_")}
+    names = defined_names(file, with_fields=False)
+    return {name for name in names if not any(part.startswith("_") for part in name.split("."))}

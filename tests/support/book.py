@@ -7,17 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from scripts.book import write_block
+from tests.support.concurrency import wait_until
 from tests.support.markdown import Block
 from tests.support.processes import free_port
 
 ADDRESS = "localhost:5000"
-SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 class Reader:
@@ -30,7 +30,7 @@ class Reader:
         self._state.write_text("")
         self._log = folder.parent / f"{folder.name}-log"
         self._shells: list[int] = []
-        self._code_of_server = 0.0
+        self._served_code_time = 0.0
         self._server: subprocess.Popen[bytes] | None = None
         self._environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -53,7 +53,7 @@ class Reader:
                 assert _matches(printed, block.source), f"line {block.line}, printed:\n{printed}"
 
     def _run(self, commands: str) -> str:
-        if self._newest_code() > self._code_of_server:
+        if self._code_time() > self._served_code_time:
             self.stop_server()
         needs_server = "curl" in commands + self._state.read_text() and "gunicorn" not in commands
         if needs_server and self._server is None:
@@ -71,13 +71,14 @@ class Reader:
             start_new_session=True,
         )
         self._shells.append(shell.pid)
-        return shell.communicate(timeout=SECONDS)[0]
+        return shell.communicate(timeout=TIMEOUT_SECONDS)[0]
 
-    def _newest_code(self) -> float:
+    def _code_time(self) -> float:
+        """Return when the code was changed last."""
         return max((it.stat().st_mtime for it in self.folder.rglob("*.py")), default=0)
 
     def _start_server(self) -> None:
-        self._code_of_server = self._newest_code()
+        self._served_code_time = self._code_time()
         command = f". '{self._state}'; exec flask --app app run --port {self.port}"
         with self._log.open("ab") as log:
             self._server = subprocess.Popen(
@@ -88,15 +89,14 @@ class Reader:
                 stderr=log,
                 start_new_session=True,
             )
-        self._wait_for_server(self._server)
+        server = self._server
+        wait_until(lambda: self._is_listening(server), TIMEOUT_SECONDS)
 
-    def _wait_for_server(self, server: "subprocess.Popen[bytes]") -> None:
-        deadline = time.monotonic() + SECONDS
+    def _is_listening(self, server: "subprocess.Popen[bytes]") -> bool:
+        """Return whether the server listens; fails with its log if it has ended."""
+        assert server.poll() is None, self._log.read_text()
         with socket.socket() as probe:
-            while probe.connect_ex(("127.0.0.1", self.port)) != 0:
-                assert server.poll() is None, self._log.read_text()
-                assert time.monotonic() < deadline, self._log.read_text()
-                time.sleep(0.02)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def close(self) -> None:
         """End the server, and what the commands have left in the background."""
