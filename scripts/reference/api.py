@@ -36,8 +36,11 @@ TOKENS = {
 }
 # What nearly every operation may answer; said once, at the top.
 COMMON = {
-    *("SchemaValidationError", "BadRequestError", "RequestTooLargeError"),
-    *("UnsupportedMediaTypeError", "ServiceUnavailableError"),
+    "SchemaValidationError",
+    "BadRequestError",
+    "RequestTooLargeError",
+    "UnsupportedMediaTypeError",
+    "ServiceUnavailableError",
 }
 
 COMMON_LINKS = ", ".join(link(name, "errors.md") for name in sorted(COMMON))
@@ -213,11 +216,12 @@ def _kind_in_words(schema: Json) -> str:
         case {"type": "array"}:
             if name := _name(schema["items"]):
                 return f"a list of {_link(name)}"
-            return f"a list{_range(schema, 'Items', ' of')}, each {in_words(schema['items'])}"
+            count = _range(schema, "minItems", "maxItems", " of")
+            return f"a list{count}, each {in_words(schema['items'])}"
         case {"type": "object"}:
             return _object_in_words(schema)
         case {"type": "integer"}:
-            return f"a whole number{_range(schema, 'imum', ',')}"
+            return f"a whole number{_range(schema, 'minimum', 'maximum', ',')}"
         case {"pattern": pattern}:
             return _pattern_in_words(pattern)
     kind = FORMATS.get(schema.get("format", ""), TYPES.get(schema.get("type", ""), ""))
@@ -231,8 +235,8 @@ def _object_in_words(schema: Json) -> str:
     return f"an object with {inner}" if inner else "an object"
 
 
-def _range(schema: Json, name: str, before: str) -> str:
-    least, most = schema.get(f"min{name}"), schema.get(f"max{name}")
+def _range(schema: Json, lower: str, upper: str, before: str) -> str:
+    least, most = schema.get(lower), schema.get(upper)
     return f"{before} {least} to {most}" if most else ""
 
 

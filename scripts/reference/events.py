@@ -61,10 +61,17 @@ COMMENTED = re.compile(r"((?: {4}# .+\n)+) {4}[A-Z_]+ = \"(\w+)\"")
 def render() -> str:
     """Return the page."""
     parts = [
-        *(markdown.paragraph(LINES), markdown.json_block(example())),
-        *("## Security events", markdown.paragraph(COUNTED_ABOUT), _table(COUNTED)),
-        *("## Emails", markdown.paragraph(NOT_COUNTED_ABOUT), _table(set(Event) - COUNTED)),
-        *("## Fields", markdown.table(["field", "value"], _fields()), SEE_ALSO),
+        markdown.paragraph(LINES),
+        markdown.json_block(example()),
+        "## Security events",
+        markdown.paragraph(COUNTED_ABOUT),
+        _table(COUNTED),
+        "## Emails",
+        markdown.paragraph(NOT_COUNTED_ABOUT),
+        _table(set(Event) - COUNTED),
+        "## Fields",
+        markdown.table(["field", "value"], _fields()),
+        SEE_ALSO,
     ]
     return markdown.page("Events", ABOUT, SOURCE, parts)
 

@@ -44,13 +44,13 @@ def render() -> str:
     ]
     labels = list(dict.fromkeys(label for _, _, labels, _ in rows for label in labels))
     parts = [
-        *("## Counters and histograms", markdown.paragraph(COUNTERS)),
+        "## Counters and histograms",
+        markdown.paragraph(COUNTERS),
         markdown.table(["metric", "type", "labels", "meaning"], counted),
-        *(
-            "## Labels",
-            markdown.table(["label", "values"], [[code(it), values(it)] for it in labels]),
-        ),
-        *("## Gauges", markdown.paragraph(GAUGES)),
+        "## Labels",
+        markdown.table(["label", "values"], [[code(it), values(it)] for it in labels]),
+        "## Gauges",
+        markdown.paragraph(GAUGES),
         markdown.table(["metric", "read from", "meaning"], _gauges()),
         markdown.paragraph(SEE_ALSO),
     ]

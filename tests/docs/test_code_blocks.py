@@ -20,12 +20,12 @@ import yaml
 from dotenv import dotenv_values
 
 from config import SettingsError, SettingsSchema, load_settings
-from scripts.lint.source import read_files
 from tests.support.client import ADA
 from tests.support.documentation import DOCS, PAGES, TOP_PAGES, name_of
 from tests.support.http_file import SEPARATOR, parse_request
 from tests.support.markdown import code_blocks, prose, sections
 from tests.support.processes import HOME, Server, environment, free_port
+from tests.support.repository_copy import copy_repository
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.tokens import KEY
 
@@ -190,11 +190,8 @@ def test_blocks_that_run_elsewhere_exist():
 def checkout(tmp_path_factory):
     """Return a copy of the repository, in which blocks may write."""
     copy = tmp_path_factory.mktemp("movie-bag")
-    for file in read_files(HOME):
-        (copy / file.path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(HOME / file.path, copy / file.path)
+    copy_repository(copy)
     (copy / ".venv").symlink_to(sys.prefix)
-    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
     return copy
 
 

@@ -11,31 +11,36 @@ from scripts.lint.source import read_files
 from tests.support.markdown import Block
 from tests.support.processes import HOME, environment
 
+GIT_FILES = ["git", "ls-files", "-coz", "--exclude-standard"]
 BIN = Path(sys.executable).parent
 # Without plugins, which these tests don't use, pytest starts in half the time.
 PYTEST = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
+def copy_repository(folder: Path) -> None:
+    """Copy the files that git tracks, and new ones that it does not ignore, to a new repository."""
+    listed = subprocess.run(GIT_FILES, cwd=HOME, capture_output=True, text=True, check=True).stdout
+    for path in filter(None, listed.split("\0")):
+        if (HOME / path).is_file():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(HOME / path, folder / path)
+    # Tests and lint ask it for the files.
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+
+
 class RepositoryCopy:
-    """The files that git tracks, and new ones that it does not ignore, in a folder of their own."""
+    """A copy of the repository, in which tests can be run and the linters."""
 
     def __init__(self, folder: Path, mongodb_uri: str) -> None:
         self.folder = folder
         # Tests in the copy make a database of their own on this server.
         self._environment = environment(MONGODB_URI=mongodb_uri) | PYTEST
-        listed = self._run(["git", "ls-files", "-coz", "--exclude-standard"], HOME).stdout
-        for path in filter(None, listed.split("\0")):
-            if (HOME / path).is_file():
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(HOME / path, folder / path)
-        self._run(["git", "init", "--quiet"], folder)  # tests and lint ask it for the files
+        copy_repository(folder)
 
-    def _run(
-        self, command: list[str], folder: Path, text: str = ""
-    ) -> subprocess.CompletedProcess[str]:
+    def _run(self, command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
-            cwd=folder,
+            cwd=self.folder,
             env=self._environment,
             input=text,
             stdout=subprocess.PIPE,
@@ -46,7 +51,7 @@ class RepositoryCopy:
 
     def apply(self, page: Path, block: Block) -> None:
         """Apply a diff of a page; the message of a failure names the page and the hunk."""
-        applied = self._run(["git", "apply", "--reject", "-"], self.folder, block.source)
+        applied = self._run(["git", "apply", "--reject", "-"], block.source)
         assert applied.returncode == 0, (
             f"{page.relative_to(HOME)}:{block.line}: the diff of this block no longer applies,"
             f" write its hunks again for the files as they are now:\n{applied.stdout}"
@@ -55,7 +60,7 @@ class RepositoryCopy:
     def run(self, command: str) -> tuple[int, str]:
         """Run a command of a page; return its exit status and output."""
         command = command.replace(".venv/bin", str(BIN))
-        ended = self._run(["bash", "-eu", "-c", command], self.folder)
+        ended = self._run(["bash", "-eu", "-c", command])
         return ended.returncode, ended.stdout
 
     def findings(self, paths: set[str]) -> list[str]:
@@ -63,7 +68,7 @@ class RepositoryCopy:
         ruff = [str(BIN / "ruff"), "check", "--quiet"], [str(BIN / "ruff"), "format", "--diff"]
         files = [file for file in read_files(self.folder) if file.path in paths]
         python = [file.path for file in files if file.is_python]
-        found = [self._run([*command, *python], self.folder) for command in ruff]
+        found = [self._run([*command, *python]) for command in ruff]
         printed = [it.stdout for it in found if it.returncode]
         return printed + [str(finding) for check in CHECKS for finding in check(files)]
 
