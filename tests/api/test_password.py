@@ -81,7 +81,7 @@ class TestChangePassword:
         assert api.verify(new["token"]).status_code == 200
         assert_error(api.verify(second["token"]), 401, "SupersededTokenError")
 
-    def test_session_does_not_last_longer(self, api, ada, clock):
+    def test_session_does_not_last_longer(self, api, clock, ada):
         before = decode_parts(ada["refresh_token"])[1]
         stored = User.objects.get().sessions[before["sid"]]
         clock.shift(600)
