@@ -1,17 +1,17 @@
 """The page of the API, from the OpenAPI document."""
 
 import inspect
-import re
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any
 
 from config import MAX_BODY_BYTES
-from schemas.fields import line_pattern
 from scripts.reference import application, markdown
 from scripts.reference.application import Json
 from scripts.reference.markdown import code, link
+from scripts.reference.values import example, in_words, link_to, name_of, resolved
 from services.token_service import ACCESS, PWD_RESET, REFRESH
+from web import openapi
+from web.errors import error_body
 from web.json_response import JSON
 
 ABOUT = "Every operation of the API: what it takes and what it answers."
@@ -21,12 +21,6 @@ SOURCE = (
 SEE_ALSO = """[Sessions](../concepts/sessions.md) explains when to refresh,
 [Tokens](../concepts/tokens.md) what the tokens contain; [Limits](../limits.md) has the
 rate limits behind `TooManyRequestsError`."""
-FORMATS = {
-    "email": "an email address",
-    "password": "a text",
-    "date-time": "a time in UTC, ISO 8601",
-}
-TYPES = {"string": "a text", "integer": "a whole number", "boolean": "true or false"}
 TOKENS = {
     (): "none",
     (ACCESS,): "an access token",
@@ -35,14 +29,7 @@ TOKENS = {
     (PWD_RESET,): "the token of the email, as `reset_token` in the body or as the bearer token",
 }
 # What nearly every operation may answer; said once, at the top.
-COMMON = {
-    "SchemaValidationError",
-    "BadRequestError",
-    "RequestTooLargeError",
-    "UnsupportedMediaTypeError",
-    "ServiceUnavailableError",
-}
-
+COMMON = {error_body(error)["error"] for error in openapi.COMMON}
 COMMON_LINKS = ", ".join(link(name, "errors.md") for name in sorted(COMMON))
 RULES = f"""\
 The URLs are below [`PUBLIC_URL`](settings.md#public_url). A running server has this description
@@ -83,14 +70,10 @@ def render() -> str:
 
 def _overview() -> str:
     rows = [
-        [_link(it["operationId"]), code(f"{it['method']} {it['path']}"), it["summary"]]
+        [link_to(it["operationId"]), code(f"{it['method']} {it['path']}"), it["summary"]]
         for it in application.operations()
     ]
     return markdown.table(["operation", "request", "does"], rows)
-
-
-def _link(name: str) -> str:
-    return f"[{name}](#{name.lower()})"
 
 
 def _chapter(tag: str, operations: list[Json]) -> list[str]:
@@ -146,7 +129,7 @@ def _inputs(operation: Json) -> Iterator[list[str]]:
         required = "yes" if parameter["required"] else "no"
         yield [code(parameter["name"]), parameter["in"], required, _described(schema)]
     if content := _body(operation):
-        schema = _resolved(content["schema"])
+        schema = resolved(content["schema"])
         for name, field in schema["properties"].items():
             required = "yes" if name in schema.get("required", []) else "no"
             required = "read-only" if field.get("readOnly") else required
@@ -169,15 +152,6 @@ def _success(operation: Json) -> Json:
     return schema
 
 
-def _resolved(schema: Json) -> Json:
-    name = _name(schema)
-    return application.document()["components"]["schemas"][name] if name else schema
-
-
-def _name(schema: Json) -> str:
-    return str(schema.get("$ref", "")).rpartition("/")[2]
-
-
 def response_names() -> list[str]:
     """Return the names of the schemas of all responses."""
     return sorted(set(map(_response_name, application.operations())))
@@ -185,78 +159,14 @@ def response_names() -> list[str]:
 
 def _response_name(operation: Json) -> str:
     schema = _success(operation)
-    return _name(schema) or _name(schema["items"])
+    return name_of(schema) or name_of(schema["items"])
 
 
 def _response_section(name: str) -> list[str]:
-    schema = _resolved({"$ref": f"/{name}"})
+    schema = resolved({"$ref": f"/{name}"})
     rows = [[code(field), _described(about)] for field, about in schema["properties"].items()]
     operations = [it for it in application.operations() if _response_name(it) == name]
     about = inspect.getdoc(operations[0]["view"].response)
-    links = ", ".join(_link(it["operationId"]) for it in operations)
+    links = ", ".join(link_to(it["operationId"]) for it in operations)
     described = markdown.paragraph(f"{about} Answered by {links}.")
     return [f"### {name}", described, markdown.table(["field", "value"], rows)]
-
-
-def in_words(schema: Json) -> str:
-    """Return in words what a value may be."""
-    if name := _name(schema):
-        return _link(name)
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        return f"{in_words({**schema, 'type': kind[0]})}; or null"
-    words = _kind_in_words(schema)
-    return words + (f", {schema['default']:,} by default" if "default" in schema else "")
-
-
-def _kind_in_words(schema: Json) -> str:
-    match schema:
-        case {"enum": choices}:
-            return " or ".join(code(it) for it in choices if it is not None)
-        case {"type": "array"}:
-            if name := _name(schema["items"]):
-                return f"a list of {_link(name)}"
-            count = _range(schema, "minItems", "maxItems", " of")
-            return f"a list{count}, each {in_words(schema['items'])}"
-        case {"type": "object"}:
-            return _object_in_words(schema)
-        case {"type": "integer"}:
-            return f"a whole number{_range(schema, 'minimum', 'maximum', ',')}"
-        case {"pattern": pattern}:
-            return _pattern_in_words(pattern)
-    kind = FORMATS.get(schema.get("format", ""), TYPES.get(schema.get("type", ""), ""))
-    length = f" of at most {schema['maxLength']:,} characters" if "maxLength" in schema else ""
-    return kind + length
-
-
-def _object_in_words(schema: Json) -> str:
-    fields = schema.get("properties", {})
-    inner = ", ".join(f"{code(name)}: {in_words(it)}" for name, it in fields.items())
-    return f"an object with {inner}" if inner else "an object"
-
-
-def _range(schema: Json, lower: str, upper: str, before: str) -> str:
-    least, most = schema.get(lower), schema.get(upper)
-    return f"{before} {least} to {most}" if most else ""
-
-
-def _pattern_in_words(pattern: str) -> str:
-    """Return what a pattern matches: a line has one that no reader would decipher."""
-    length = re.search(r"\{0,(\d+)\}", pattern)
-    longest = int(length[1]) + 2 if length else 0
-    if length and pattern == line_pattern(longest):
-        return f"a line of 1 to {longest} characters; blanks around it are removed"
-    return f"a text that matches {code(pattern)}"
-
-
-def example(schema: Json) -> Any:
-    """Return an example of a value, from those that the document has for its fields."""
-    schema = _resolved(schema)
-    match schema:
-        case {"examples": [first, *_]} | {"enum": [first, *_]}:
-            return first
-        case {"type": "array"}:
-            return [example(schema["items"])]
-        case {"type": "object"}:
-            return {name: example(it) for name, it in schema.get("properties", {}).items()}
-    raise ValueError(f"No example for {schema}")

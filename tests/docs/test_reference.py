@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from config import REQUIRED_IN_PRODUCTION
 from database.models import ADMIN, User
 from scripts.reference import api as api_page
-from scripts.reference import application, commands, errors, events, metrics, settings
+from scripts.reference import application, commands, errors, events, metrics, settings, values
 from scripts.reference.pages import FOLDER, PAGES
 from services.event_service import MAIL_EVENTS, Event
 from tests.support.client import ADA, EVE, NEW_PASSWORD
@@ -134,7 +134,7 @@ class TestApi:
         for name in api_page.response_names():
             schema = {"$ref": f"#/components/schemas/{name}"}
             validator = Draft202012Validator({**schema, "components": {"schemas": schemas}})
-            assert not [*validator.iter_errors(api_page.example(schema))], name
+            assert not [*validator.iter_errors(values.example(schema))], name
 
     def test_page_explains_a_field_in_words(self):
         page = api_page.render()
