@@ -294,7 +294,7 @@ def workers(bench: Bench, product: Server) -> Iterator[Row]:
         other = bench.start_product(workers=count)
         figures = compare(
             lambda: run(Load(product.port, sent)).rate,
-            lambda port=other.port: run(Load(port, sent)).rate,  # type: ignore[misc]
+            lambda port=other.port: run(Load(port, sent)).rate,  # type: ignore[misc]  # mypy infers no lambda with a default
         )
         other.stop()
         reference = f"{count} worker{'s' * (count > 1)}"

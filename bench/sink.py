@@ -19,7 +19,7 @@ class Sink:
         """Wait so long for each email."""
         self._seconds = seconds
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Print an email."""
         await asyncio.sleep(self._seconds)
         print(json.dumps([time.time(), envelope.content.decode()]), flush=True)

@@ -35,11 +35,12 @@ class Group(AppGroup):
             @wraps(function)
             def run(*arguments: Any, **given: Any) -> Any:
                 _announce_database(current_app.config, creates)
-                self._open(current_app._get_current_object())  # type: ignore[attr-defined]
+                self._open(current_app._get_current_object())  # type: ignore[attr-defined]  # of LocalProxy
                 return function(*arguments, **given)
 
             command: click.Command = super(Group, self).command(*args, **options)(run)
-            self.creating |= {command.name} if creates else set()
+            if creates:
+                self.creating.add(command.name)
             return command
 
         return decorate

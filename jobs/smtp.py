@@ -58,7 +58,7 @@ class Client(smtplib.SMTP):
         """Connect to any of the addresses of host; called first."""
         self.begin_dialogue(timeout)
         count = len(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        connected: socket.socket = super()._get_socket(host, port, timeout / count)  # type: ignore[misc]
+        connected: socket.socket = super()._get_socket(host, port, timeout / count)  # type: ignore[misc]  # private in smtplib
         connected.settimeout(self.seconds_left())  # a TLS handshake may follow
         return connected
 

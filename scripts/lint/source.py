@@ -49,10 +49,14 @@ class SourceFile:
 
 def read_files(root: Path) -> list[SourceFile]:
     """Return the text files below root, sorted by path."""
+    return [file for path in list_paths(root) if (file := _read(root, path))]
+
+
+def list_paths(root: Path) -> list[str]:
+    """Return the paths of the files below root that git tracks or does not ignore, sorted."""
     command = ["git", "ls-files", "-coz", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)  # noqa: S603
-    paths = sorted(set(listed.stdout.split("\0")) - {""})
-    return [file for path in paths if (file := _read(root, path))]
+    listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
+    return sorted(set(listed.stdout.split("\0")) - {""})
 
 
 def _read(root: Path, path: str) -> SourceFile | None:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from getpass import getuser
+from functools import partial
 
 import markdown
 import pytest
@@ -21,11 +21,12 @@ from dotenv import dotenv_values
 
 from config import SettingsError, SettingsSchema, load_settings
 from tests.support.client import ADA
-from tests.support.documentation import DOCS, PAGES, TOP_PAGES, name_of
+from tests.support.documentation import DOCS, PAGES, TOP_PAGES, name_of, run_commands
 from tests.support.http_file import SEPARATOR, parse_request
 from tests.support.markdown import code_blocks, prose, sections
+from tests.support.nginx import main_conf
 from tests.support.processes import HOME, Server, environment, free_port
-from tests.support.repository_copy import copy_repository
+from tests.support.repository_copy import PYTEST, copy_repository
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.tokens import KEY
 
@@ -41,28 +42,12 @@ RUN_ELSEWHERE = {("README.md", "A tour with curl"): "tests/integration/test_read
 MAKE = """#!/bin/sh
 exec {make} --dry-run "$@"
 """
-# Minutes too: that the named tests exist is shown by collecting them. Plugins take half the time.
-PYTEST = {"PYTEST_ADDOPTS": "--collect-only", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-BLOCK_SECONDS = 60
+# Minutes too: that the named tests exist is shown by collecting them.
+COLLECT_ONLY = {**PYTEST, "PYTEST_ADDOPTS": "--collect-only"}
 
 PLACEHOLDERS = {"JWT_SECRET_KEY": KEY, "MAIL_PASSWORD": "staple horse"}
 # A line of options may come first.
 DIAGRAM = re.compile(r"(%%\{.*\}%%\n)?(flowchart |sequenceDiagram\n|stateDiagram-v2\n)")
-NGINX = """
-pid {folder}/pid;
-error_log stderr;
-user {user};
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    {site}
-}}
-"""
 
 
 def check_ini(source, _):
@@ -84,7 +69,7 @@ def check_nginx(source, folder):
     site = re.sub(r"(ssl_certificate\w*) [^;]+", rf"\1 {HOME}/tests/support/localhost.pem", source)
     if not re.search(r"^\s*server \{", site, re.MULTILINE):
         site = f"server {{ {site} }}"
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user=getuser(), site=site))
+    (folder / "nginx.conf").write_text(main_conf(folder, "stderr", site))
     command = ["nginx", "-t", "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -212,7 +197,7 @@ def variables(server, tmp_path_factory):
     (programs / "make").write_text(MAKE.format(make=shutil.which("make")))
     (programs / "make").chmod(0o755)
     return environment(DATA_DIR=server.data_dir) | {
-        **PYTEST,
+        **COLLECT_ONLY,
         "PATH": f"{programs}:{os.environ['PATH']}",
         "FLASK_SKIP_DOTENV": "1",  # .env is an example of production's
     }
@@ -231,25 +216,7 @@ def actual_addresses(server):
 @pytest.fixture(scope="module")
 def run_block(checkout, server, variables):
     """Return a function that runs a block in bash and returns what it prints."""
-    addresses = actual_addresses(server)
-
-    def run(page, block):
-        source = block.source
-        for written, actual in addresses.items():
-            source = source.replace(written, actual)
-        result = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", source],
-            cwd=checkout,
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=BLOCK_SECONDS,
-        )
-        report = f"{place_of(page, block)}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
-        assert result.returncode == 0, report
-        return result.stdout
-
-    return run
+    return partial(run_commands, replaced=actual_addresses(server), cwd=checkout, env=variables)
 
 
 @parametrize(RUN_HERE)
@@ -259,7 +226,7 @@ def test_block_runs(page, block, checkout, run_block):
     for file in blocks:
         if file.title:
             (checkout / file.title).write_text(file.source)
-    output = run_block(page, block)
+    output = run_block(block.source)
     following = next((it for it in blocks if it.line == block.end + 2), None)
     if following and following.language == "json":
         assert json.loads(output) == json.loads(following.source)

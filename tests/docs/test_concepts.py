@@ -8,7 +8,6 @@ import re
 
 import pytest
 
-from config import SettingsSchema
 from database import models, sent_mail
 from jobs import backoff, errors, lanes, queue, smtp, worker
 from resources.routes import API_ROUTES, DEVELOPMENT_ROUTES, PAGE_ROUTES
@@ -17,6 +16,7 @@ from services import health_service, session_grace, session_service
 from services.errors import MissingTokenError, TokenError
 from tests.support.markdown import code, prose, sections, table
 from tests.support.processes import HOME
+from tests.support.settings import DEFAULTS
 
 CONCEPTS = HOME / "docs" / "concepts"
 PAGES = sorted(CONCEPTS.glob("*.md"))
@@ -122,7 +122,6 @@ def numbers_of(modules):
     }
 
 
-DEFAULTS = {name: field.load_default for name, field in SettingsSchema().fields.items()}
 VALUES = DEFAULTS | numbers_of((*OTHER_MODULES, *JOB_MODULES))
 
 

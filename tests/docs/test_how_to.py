@@ -10,6 +10,7 @@ import pytest
 from dotenv import dotenv_values
 
 from tests.support.client import ADA
+from tests.support.documentation import run_commands
 from tests.support.markdown import code_blocks
 from tests.support.processes import HOME, environment
 from tests.support.repository_copy import BIN, RepositoryCopy, changed_paths
@@ -68,24 +69,12 @@ def settings_of(page, number):
     return dotenv_values(stream=StringIO(blocks(page, "ini")[number].source), interpolate=False)
 
 
-def run_block(page, settings, replaced=None):
+def run_block(page, settings, replaced):
     """Run the `sh` block of a page with these settings; return its output."""
     (block,) = blocks(page, "sh")
-    command = block.source.replace(".venv/bin", str(BIN))
-    for written, actual in (replaced or {}).items():
-        assert written in command
-        command = command.replace(written, actual)
-    ended = subprocess.run(
-        ["bash", "-eu", "-c", command],
-        cwd=HOME,
-        env=environment(**settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-    )
-    assert ended.returncode == 0, ended.stdout
-    return ended.stdout
+    assert all(written in block.source for written in replaced)
+    replaced = {".venv/bin": str(BIN), **replaced}
+    return run_commands(block.source, replaced, environment(**settings))
 
 
 def test_check_of_a_database_runs_as_written(database, documents, tmp_path):
@@ -102,7 +91,7 @@ def test_emails_go_to_the_mail_server_of_the_page(run, mailbox, smtp):
     server.post("/api/auth/signup", **ADA)
     server.post("/api/auth/forgot", email=ADA["email"])
     assert mailbox.wait_for(1)[0]["To"] == ADA["email"]
-    assert run_block(page, server.settings).endswith("0 queued again\n")
+    assert run_block(page, server.settings, {}).endswith("0 queued again\n")
 
 
 # The requests of a client whose access token expires: 5 at once, and one after a logout.

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import click
 import pytest
-from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from commands.registry import initialize_commands
-from config import DEVELOPMENT, RENAMED_SETTINGS, SettingsSchema
-from resources.routes import initialize_routes
+from config import RENAMED_SETTINGS, SettingsSchema
 from scripts.lint.source import read_files
+from scripts.reference.application import application
 from tests.support.definitions import defined_names
 from tests.support.documentation import DOCS, PAGES, name_of
 from tests.support.markdown import code_blocks, inline_code
@@ -164,17 +162,8 @@ def lacks_module(_, code):
     return any(f"{it}.py" not in FILES and f"{it}/__main__.py" not in FILES for it in names)
 
 
-def make_app():
-    app = Flask(__name__)
-    app.config["APP_ENV"] = DEVELOPMENT
-    initialize_commands(app)
-    initialize_routes(app)
-    return app
-
-
-APP = make_app()
-COMMANDS = APP.cli.commands
-ROUTES = APP.url_map.bind("")
+COMMANDS = application().cli.commands
+ROUTES = application().url_map.bind("")
 
 
 def lacks_command(_, code):

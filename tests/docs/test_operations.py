@@ -2,12 +2,11 @@
 
 import re
 
-from config import LIMITS, SettingsSchema
+from config import LIMITS
 from database.models import Job, Movie, User
 from tests.support.documentation import DOCS
 from tests.support.markdown import code, sections, table
-
-DEFAULTS = {name: field.load_default for name, field in SettingsSchema().fields.items()}
+from tests.support.settings import DEFAULTS
 
 
 def test_table_has_every_limit_with_its_default():

@@ -18,10 +18,10 @@ from playwright.sync_api import expect
 
 from resources import book
 from tests.support.browser import NEEDS_CHROMIUM, chromium, page_opener
+from tests.support.documentation import DOCS
 from tests.support.markdown import code_blocks
 from tests.support.processes import HOME
 
-DOCS = HOME / "docs"
 MAX_BUILD_SECONDS = 10
 MAX_PAGE_BYTES = 300_000
 SAMPLE = """# Sample

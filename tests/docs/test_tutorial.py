@@ -4,7 +4,6 @@ In a table, the second column names a file and what that file defines, the third
 """
 
 import re
-import subprocess
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.definitions import defined_names
+from tests.support.documentation import run_commands
 from tests.support.markdown import Block, code, code_blocks, prose, prose_lines, tables
 from tests.support.processes import HOME, Server, environment
 
@@ -99,18 +99,8 @@ class TestCommands:
 
 def execute(script: str, server: Server) -> list[str]:
     """Return the output of each block of a page."""
-    script = script.replace(URL, server.url)
-    script = script.replace("data/email.log", f"{server.data_dir}/email.log")
-    finished = subprocess.run(
-        ["bash", "-eu", "-c", script],
-        cwd=HOME,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert finished.returncode == 0, (finished.stdout, finished.stderr)
-    return finished.stdout.split(SEPARATOR)
+    replaced = {URL: server.url, "data/email.log": f"{server.data_dir}/email.log"}
+    return run_commands(script, replaced, environment()).split(SEPARATOR)
 
 
 def output_blocks(blocks: list[Block]) -> list[str]:

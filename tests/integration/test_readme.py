@@ -1,8 +1,8 @@
 """The tour of the README, executed as it is written, and what the README must name."""
 
-import subprocess
 import sys
 
+from tests.support.documentation import run_commands
 from tests.support.markdown import sections
 from tests.support.processes import HOME, environment
 
@@ -28,21 +28,12 @@ def test_tour_works_as_written(run, tmp_path):
     defaults = dict.fromkeys(("MONGODB_URI", "BCRYPT_LOG_ROUNDS", "RATELIMIT_ENABLED"))
     server = run(DATA_DIR=tmp_path / "data", **defaults)
     tour = "\n".join(block.source for block in sections(PAGE)[SECTION].blocks)
-    for written, actual in {
+    replaced = {
         "http://127.0.0.1:5000": server.url,
         "data/email.log": f"{server.data_dir}/email.log",
         ".venv/bin/flask": f"{sys.executable} -m flask",
-    }.items():
-        tour = tour.replace(written, actual)
-    output = subprocess.run(
-        ["bash", "-eu", "-c", tour],
-        cwd=HOME,
-        env=environment(DATA_DIR=server.data_dir),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
+    }
+    output = run_commands(tour, replaced, environment(DATA_DIR=server.data_dir))
     position = 0
     for step in STEPS:
         position = output.find(step, position)

@@ -5,13 +5,13 @@ import shutil
 import subprocess
 import threading
 from contextlib import ExitStack
-from getpass import getuser
 
 import pytest
 import requests
 
 from tests.support.client import ADA
 from tests.support.concurrency import wait_until
+from tests.support.nginx import main_conf
 from tests.support.processes import HOME, GunicornServer, free_port
 from tests.support.tokens import KEY
 
@@ -20,22 +20,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx on PATH"),
 ]
 
-MAIN = """
-daemon off;
-user {user};
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/site.conf;
-}}
-"""
 # Fewer than take the 10 s after which nginx would ask a machine again by itself.
 REQUESTS_PER_RESTART = 20
 CLIENTS = 4
@@ -61,9 +45,9 @@ class Nginx:
         stack.callback(lambda: [machine.kill() for machine in self.machines])
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        (folder / "site.conf").write_text(site_conf(port, self.machines))
-        (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=getuser()))
-        command = ["nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
+        conf, log = folder / "nginx.conf", folder / "error.log"
+        conf.write_text(main_conf(folder, log, site_conf(port, self.machines)))
+        command = ["nginx", "-p", folder, "-c", conf, "-e", log, "-g", "daemon off;"]
         process = subprocess.Popen(command)
         stack.callback(process.wait)
         stack.callback(process.terminate)

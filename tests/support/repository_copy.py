@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 from scripts.lint.__main__ import CHECKS
-from scripts.lint.source import read_files
+from scripts.lint.source import list_paths, read_files
 from tests.support.markdown import Block
 from tests.support.processes import HOME, environment
 
-GIT_FILES = ["git", "ls-files", "-coz", "--exclude-standard"]
 BIN = Path(sys.executable).parent
 # Without plugins, which these tests don't use, pytest starts in half the time.
 PYTEST = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -19,8 +18,7 @@ PYTEST = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 def copy_repository(folder: Path) -> None:
     """Copy the files that git tracks, and new ones that it does not ignore, to a new repository."""
-    listed = subprocess.run(GIT_FILES, cwd=HOME, capture_output=True, text=True, check=True).stdout
-    for path in filter(None, listed.split("\0")):
+    for path in list_paths(HOME):
         if (HOME / path).is_file():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(HOME / path, folder / path)

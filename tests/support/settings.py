@@ -1,6 +1,9 @@
-"""Settings that production accepts."""
+"""Settings that production accepts, and the defaults of all."""
 
+from config import SettingsSchema
 from tests.support.tokens import KEY
+
+DEFAULTS = {name: field.load_default for name, field in SettingsSchema().fields.items()}
 
 PRODUCTION_SETTINGS = {
     "APP_ENV": "production",
