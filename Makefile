@@ -1,4 +1,4 @@
-.PHONY: install run serve docs docs-serve test test-rest test-all lint figures reference bench bench-peers lock browser
+.PHONY: install run serve docs docs-serve test test-rest test-all lint translations figures reference bench bench-peers lock browser
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -48,11 +48,14 @@ browser: install  ## What the tests with browsers and API clients need, on Debia
 	command -v chromium >/dev/null && command -v npm >/dev/null || (apt-get update -qq && apt-get install -yqq chromium npm)
 	npm install --silent --no-save --prefix .venv/npm axe-core@4.14.1 httpyac@6.16.7 newman@6.2.2 openapi-to-postmanv2@6.3.3
 
-lint: install  ## Style, types, words, imports and function lengths
+lint: install  ## Style, types, words, imports, function lengths and translations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.lint
+
+translations: install  ## translations/ again, from the templates; LOCALE=fr adds a language
+	$(BIN)/python -m scripts.translations $(LOCALE)
 
 figures: install  ## Lines of code and lengths of functions
 	$(BIN)/python -m scripts.lint.figures

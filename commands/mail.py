@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import click
 from bson import ObjectId
+from flask import current_app
+from flask.cli import with_appcontext
 
 from commands.group import Group
 from commands.users import normalize_email
@@ -12,7 +14,8 @@ from database.models import Job, Stored
 from database.sent_mail import SentMail
 from jobs import queue
 from schemas.base import iso
-from services import mail_preview
+from services import languages, mail_preview
+from services.mail_kinds import MAILS
 from services.mail_queue import SEND_EMAIL
 
 FIELDS = ("kind", "state", "attempts", "created_at", "arguments", "last_error")
@@ -62,6 +65,25 @@ def show(mail_id: str) -> None:
     for name, value in (details | {"last error": job.last_error or "-"}).items():
         click.echo(f"{name}: {value}")
     click.echo(f"\n{mail_preview.render(job)}")
+
+
+# It needs no database, so that the texts can be read before there is one.
+@click.command()
+@click.argument("kind", type=click.Choice(list(MAILS)))
+@click.option("--locale", help="The language, one of MAIL_LOCALES; the first if it is not given.")
+@click.option("--html", is_flag=True, help="Show the HTML in place of the text.")
+@with_appcontext
+def preview(kind: str, locale: str | None, html: bool) -> None:
+    """Show an email with example data and a link that does not work."""
+    locales = current_app.config["MAIL_LOCALES"]
+    known = languages.parse_locale(locale) if locale else locales[0]
+    if known is None:
+        raise click.BadParameter(f"must be one of {', '.join(locales)}.", param_hint="--locale")
+    content = mail_preview.preview(kind, known)
+    click.echo(content.html if html else f"Subject: {content.subject}\n\n{content.text}")
+
+
+mail.add_command(preview)
 
 
 @mail.command()

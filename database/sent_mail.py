@@ -15,6 +15,7 @@ class SentMail(db.Document):
     arguments: dict[str, str] = db.DictField()
     created_at: float = db.FloatField(required=True)
     sent_at: float = db.FloatField(default=time.time)
+    subject: str = db.StringField()
     text: str = db.StringField()
     html: str = db.StringField()
 

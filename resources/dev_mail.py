@@ -9,8 +9,9 @@ from flask import current_app, render_template, request
 from flask.views import MethodView
 from werkzeug.exceptions import NotFound
 
+from config import LINK_PAGES
 from schemas.base import iso
-from services import sent_mail_service
+from services import languages, mail_preview, sent_mail_service
 from services.mail_kinds import MAILS
 from web.pages import STYLED_POLICY
 
@@ -57,7 +58,7 @@ class SentMails(LocalPage):
     def get(self) -> str:
         """Show the newest emails: queued, sent, or failed and why."""
         mails = sent_mail_service.list_newest()
-        return render_template("sent_mails.html", mails=mails, subjects=MAILS, iso=iso)
+        return render_template("sent_mails.html", mails=mails, iso=iso)
 
 
 class SentMailPage(LocalPage):
@@ -68,7 +69,28 @@ class SentMailPage(LocalPage):
         mail = sent_mail_service.find(mail_id)
         if mail is None:
             raise NotFound("There is no such mail; only the newest are kept.")
-        scheme = urlsplit(current_app.config["RESET_URL"]).scheme + ":"
-        subject = MAILS[mail.arguments["mail"]].subject
-        body = render_template("sent_mail.html", mail=mail, subject=subject, iso=iso, scheme=scheme)
+        schemes = {urlsplit(current_app.config[name]).scheme + ":" for name in LINK_PAGES}
+        body = render_template("sent_mail.html", mail=mail, iso=iso, schemes=schemes)
+        return body, {"Content-Security-Policy": STYLED_POLICY}
+
+
+class MailPreviews(LocalPage):
+    """Every email in every language."""
+
+    def get(self) -> str:
+        """Show a link to each."""
+        locales = current_app.config["MAIL_LOCALES"]
+        return render_template("mail_previews.html", kinds=MAILS, locales=locales)
+
+
+class MailPreviewPage(LocalPage):
+    """One email in one language."""
+
+    def get(self, kind: str) -> tuple[str, dict[str, str]]:
+        """Show an email with example data, as HTML and as text."""
+        locale = languages.parse_locale(request.args.get("locale", ""))
+        if kind not in MAILS or locale is None:
+            raise NotFound("There is no such email, or not in this language.")
+        content = mail_preview.preview(kind, locale)
+        body = render_template("mail_preview.html", mail=content, kind=kind, locale=locale)
         return body, {"Content-Security-Policy": STYLED_POLICY}

@@ -4,11 +4,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from scripts.lint import database_access, functions, imports, words
+from scripts.lint import database_access, functions, imports, translations, words
 from scripts.lint.finding import Finding
 from scripts.lint.source import read_files
 
-CHECKS = (words.check, database_access.check, imports.check, functions.check)
+CHECKS = (words.check, database_access.check, imports.check, functions.check, translations.check)
 
 
 def run_checks(root: Path) -> list[Finding]:

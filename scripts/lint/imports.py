@@ -26,7 +26,7 @@ LEVELS = (
     ("infra",),
     ("database",),
     ("config",),
-    ("key_strength",),
+    ("key_strength", "setting_checks"),
 )
 RANK = {name: rank for rank, names in enumerate(LEVELS) for name in names}
 # The line of an import and the module that it names.

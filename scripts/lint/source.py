@@ -17,6 +17,7 @@ class SourceFile:
 
     path: str
     text: str
+    root: Path = Path()
 
     @property
     def is_python(self) -> bool:
@@ -65,4 +66,4 @@ def _read(root: Path, path: str) -> SourceFile | None:
         text = (root / path).read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-    return None if "\0" in text else SourceFile(path, text)
+    return None if "\0" in text else SourceFile(path, text, root)
