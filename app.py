@@ -15,14 +15,17 @@ from database.startup import open_current_database
 from infra.logging import initialize_logging
 from jobs.worker import Worker
 from resources.routes import initialize_routes
-from services import mail_queue, mail_service, movie_service
+from services import email_change_service, mail_queue, mail_service, movie_service
 from services.health_service import start_metrics
+from services.languages import initialize_languages
+from services.mail_templates import initialize_mail_templates
 from services.rate_limit_service import initialize_rate_limits
 from services.settings_warnings import log_warnings
 from web.client_ip import initialize_client_ip
 from web.errors import initialize_errors
 from web.headers import initialize_cors, initialize_headers
 from web.jwt import initialize_jwt
+from web.languages import select_locale
 from web.request_log import initialize_request_log
 
 JOB_HANDLERS = {
@@ -50,6 +53,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     initialize_headers(app)
     initialize_cors(app)
     initialize_routes(app)
+    initialize_languages(app, select_locale)
+    initialize_mail_templates(app)
     initialize_commands(app)
     initialize_client_ip(app)
     return app
@@ -66,7 +71,8 @@ def _load_config(app: Flask, config: Mapping[str, Any]) -> None:
 
 def _initialize_background(app: Flask) -> None:
     mail_service.mail.init_app(app)
-    app.extensions["worker"] = Worker(app, JOB_HANDLERS, UNNEEDED_JOBS)
+    sweep = email_change_service.delete_expired
+    app.extensions["worker"] = Worker(app, JOB_HANDLERS, UNNEEDED_JOBS, sweep)
     app.before_request(app.extensions["worker"].start)  # for `flask run`; servers start it earlier
     # Called by run.py and gunicorn.conf.py, after any fork.
     app.extensions["start_metrics"] = partial(start_metrics, app)

@@ -8,11 +8,12 @@ from typing import Any
 
 from click import ClickException
 from dotenv import dotenv_values
-from limits import parse_many
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import OneOf, Range, Regexp
+from marshmallow.validate import OneOf, Range
 
+import setting_checks
 from key_strength import reasons_against
+from setting_checks import MAX_SECONDS, split
 
 HOME = Path(__file__).parent
 DEVELOPMENT = "development"
@@ -20,7 +21,12 @@ PRODUCTION = "production"
 REQUIRED_IN_PRODUCTION = ("JWT_SECRET_KEY", "MONGODB_URI", "MAIL_SERVER", "PUBLIC_URL")
 SECRET_BYTES = 32
 MAX_BODY_BYTES = 64 * 1024
-MAX_SECONDS = 10**9
+# EMAIL_VERIFICATION: whether an email has to be proved to be the user's before a login.
+OFF = "off"
+OPTIONAL = "optional"
+REQUIRED = "required"
+VERIFICATION = (OFF, OPTIONAL, REQUIRED)
+LINK_PAGES = {"RESET_URL": "reset", "CONFIRM_URL": "confirm", "UNDO_URL": "undo"}
 # A learner who tries things out should not meet a limit. Limits that are set explicitly apply as
 # they are.
 DEVELOPMENT_LIMIT_FACTOR = 10
@@ -31,38 +37,6 @@ RENAMED_SETTINGS = {
     "RATELIMIT_PASSWORD_PER_ACCOUNT": "RATELIMIT_PASSWORD_PER_USER",
 }
 
-# They run a script, or read a file of the user's machine.
-UNSAFE_SCHEMES = "(?i:(java|vb|j|live)script|data|blob|file|filesystem|about|jar|view-source)"
-# After the user and a password there is no @: else a part of the password would be a host.
-LOCATION = r"//([^@/?#]*@)?[^@]*\Z"
-MONGODB = Regexp(rf"mongodb(\+srv)?:{LOCATION}", error="Must be a mongodb:// URI, percent-encoded.")
-REDIS = Regexp(
-    rf"memory://\Z|rediss?:{LOCATION}",
-    error="Must be memory:// or a redis:// URI, percent-encoded.",
-)
-# marshmallow formats the message, so its braces are doubled.
-SAFE_LINK = rf"(?!{UNSAFE_SCHEMES}:)(?a:[A-Za-z][\w.+-]+):.*\{{token\}}"
-LINK = Regexp(SAFE_LINK, error="Must be a link that contains {{token}}.")
-# As a browser writes it: no path, no trailing slash, no pattern.
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]+)?")
-# (?a:…) restricts \w to ASCII.
-ADDRESS = r"(?a:[\w.+-]+@[\w.-]+)"
-SENDER = rf"({ADDRESS}|[\w .'-]+<{ADDRESS}>)\Z"
-
-
-def _check_limit(text: str) -> None:
-    """Raise ValidationError unless the limits library can parse it and it allows a request."""
-    try:
-        limits = parse_many(text)
-    except ValueError:
-        limits = []
-    if not limits or any(not it.amount or it.get_expiry() > MAX_SECONDS for it in limits):
-        raise ValidationError("Must be a limit like 5 per minute.")
-
-
-def _limit(default: str) -> fields.String:
-    return fields.String(load_default=default, validate=_check_limit)
-
 
 class SettingsError(ClickException):
     """The settings can't be used; the message has one line for each that is wrong."""
@@ -71,6 +45,10 @@ class SettingsError(ClickException):
         """Take a list of sentences for each setting."""
         lines = [f"  {name}: {' '.join(sentences)}" for name, sentences in sorted(wrong.items())]
         super().__init__("\n".join(["These settings can't be used:", *lines]))
+
+
+def _limit(default: str) -> fields.String:
+    return fields.String(load_default=default, validate=setting_checks.check_limit)
 
 
 class SettingsSchema(Schema):
@@ -85,7 +63,7 @@ class SettingsSchema(Schema):
     HOST = fields.String(load_default="127.0.0.1")
     PORT = fields.Integer(load_default=5000, validate=Range(1, 65535))
     DATA_DIR = fields.String(load_default=str(HOME / "data"))
-    MONGODB_URI = fields.String(load_default=None, validate=MONGODB)
+    MONGODB_URI = fields.String(load_default=None, validate=setting_checks.MONGODB)
     # At most 12, as MAIL_TIMEOUT: a job takes less than LEASE_SECONDS (jobs/queue.py) then.
     MONGODB_TIMEOUT = fields.Integer(load_default=5, validate=Range(1, 12))
     JWT_SECRET_KEY = fields.String(load_default=None)
@@ -98,7 +76,13 @@ class SettingsSchema(Schema):
     JWT_SESSION_MAX_AGE = fields.Integer(load_default=7776000, validate=Range(1, MAX_SECONDS))
     RESET_TOKEN_EXPIRE_MINUTES = fields.Integer(load_default=10, validate=Range(1, MAX_SECONDS))
     PUBLIC_URL = fields.Url(load_default=None, require_tld=False, schemes={"http", "https"})
-    RESET_URL = fields.String(load_default=None, validate=LINK)
+    RESET_URL = fields.String(load_default=None, validate=setting_checks.LINK)
+    EMAIL_VERIFICATION = fields.String(load_default=OPTIONAL, validate=OneOf(VERIFICATION))
+    EMAIL_TOKEN_EXPIRE_HOURS = fields.Integer(load_default=24, validate=Range(1, 10**6))
+    UNDO_TOKEN_EXPIRE_DAYS = fields.Integer(load_default=7, validate=Range(1, 10**4))
+    CONFIRM_URL = fields.String(load_default=None, validate=setting_checks.LINK)
+    UNDO_URL = fields.String(load_default=None, validate=setting_checks.LINK)
+    REAUTHENTICATE_SECONDS = fields.Integer(load_default=600, validate=Range(1, MAX_SECONDS))
     MAIL_SERVER = fields.String(load_default=None)
     MAIL_PORT = fields.Integer(load_default=25, validate=Range(1, 65535))
     MAIL_USERNAME = fields.String(load_default=None)
@@ -107,10 +91,12 @@ class SettingsSchema(Schema):
     MAIL_USE_SSL = fields.Boolean(load_default=False)
     MAIL_DEFAULT_SENDER = fields.String(
         load_default="support@movie-bag.com",
-        validate=Regexp(SENDER, error="Must be an address, or a name and an <address>."),
+        validate=setting_checks.SENDER,
     )
     # At most 12: see MONGODB_TIMEOUT.
     MAIL_TIMEOUT = fields.Integer(load_default=10, validate=Range(1, 12))
+    MAIL_LOCALES = fields.String(load_default="en,pt_BR,de", validate=setting_checks.check_locales)
+    MAIL_TEMPLATES = fields.String(load_default=None, validate=setting_checks.check_templates)
     BCRYPT_LOG_ROUNDS = fields.Integer(load_default=12, validate=Range(4, 31))
     PASSWORD_MIN_LENGTH = fields.Integer(load_default=8, validate=Range(1, 128))
     PASSWORD_MIN_SCORE = fields.Integer(load_default=2, validate=Range(0, 4))
@@ -119,7 +105,7 @@ class SettingsSchema(Schema):
     METRICS_PORT = fields.Integer(load_default=None, validate=Range(1, 65535))
     TRUSTED_PROXIES = fields.Integer(load_default=0, validate=Range(0, 9))
     RATELIMIT_ENABLED = fields.Boolean(load_default=True)
-    RATELIMIT_STORAGE_URI = fields.String(load_default="memory://", validate=REDIS)
+    RATELIMIT_STORAGE_URI = fields.String(load_default="memory://", validate=setting_checks.REDIS)
     RATELIMIT_LOGIN_PER_EMAIL = _limit("5 per minute")
     RATELIMIT_LOGIN_PER_IP = _limit("30 per minute")
     RATELIMIT_FORGOT_PER_EMAIL = _limit("3 per hour")
@@ -142,7 +128,7 @@ class SettingsSchema(Schema):
         wrong: dict[str, list[str]] = {}
         if data.get("MAIL_USE_TLS") and data.get("MAIL_USE_SSL"):
             wrong["MAIL_USE_SSL"] = ["Can't be on together with MAIL_USE_TLS."]
-        if not all(map(ORIGIN.fullmatch, _split(data.get("CORS_ORIGINS")))):
+        if not all(map(setting_checks.ORIGIN.fullmatch, split(data.get("CORS_ORIGINS")))):
             wrong["CORS_ORIGINS"] = ["Must be origins as browsers send them, each by name."]
         if data.get("APP_ENV") == PRODUCTION:
             wrong |= _unsafe_in_production(data)
@@ -154,11 +140,13 @@ class SettingsSchema(Schema):
         self, data: dict[str, Any], original: Mapping[str, Any], **_: Any
     ) -> dict[str, Any]:
         data["PUBLIC_URL"] = (data["PUBLIC_URL"] or f"http://localhost:{data['PORT']}").rstrip("/")
-        data["RESET_URL"] = data["RESET_URL"] or data["PUBLIC_URL"] + "/reset/{token}"
+        for name, page in LINK_PAGES.items():
+            data[name] = data[name] or f"{data['PUBLIC_URL']}/{page}/{{token}}"
         data["DATA_DIR"] = Path(data["DATA_DIR"]).resolve()
-        data["CORS_ORIGINS"] = _split(data["CORS_ORIGINS"])
+        data["MAIL_LOCALES"] = setting_checks.parse_locales(data["MAIL_LOCALES"])
+        data["CORS_ORIGINS"] = split(data["CORS_ORIGINS"])
         # To rotate the key: the first signs, all verify. development.py creates a missing one.
-        data["JWT_SECRET_KEYS"] = _split(data["JWT_SECRET_KEY"])
+        data["JWT_SECRET_KEYS"] = split(data["JWT_SECRET_KEY"])
         data["JWT_SECRET_KEY"] = next(iter(data["JWT_SECRET_KEYS"]), None)
         if data["APP_ENV"] == DEVELOPMENT:
             data |= {name: _loosen(data[name]) for name in LIMITS if name not in original}
@@ -170,7 +158,7 @@ LIMITS = [name for name in SettingsSchema().fields if re.search("^RATELIMIT_.*_P
 
 def _unsafe_in_production(data: Mapping[str, Any]) -> dict[str, list[str]]:
     wrong: dict[str, list[str]] = {}
-    keys = _split(data.get("JWT_SECRET_KEY"))
+    keys = split(data.get("JWT_SECRET_KEY"))
     if reasons := list(reasons_against(keys, SECRET_BYTES)):
         wrong["JWT_SECRET_KEY"] = reasons
     for name in REQUIRED_IN_PRODUCTION:
@@ -224,7 +212,3 @@ def _read_sources(overrides: Mapping[str, Any]) -> dict[str, Any]:
 def _reason(error: Exception) -> str:
     # The text of a UnicodeDecodeError shows a byte of what may be a secret.
     return str(error) if isinstance(error, OSError) else "Must be a text in UTF-8."
-
-
-def _split(text: str | None) -> list[str]:
-    return [part.strip() for part in (text or "").split(",") if part.strip()]

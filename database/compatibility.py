@@ -163,6 +163,24 @@ def conditional_delete(documents: Documents) -> bool:
     return (unmatched, first, second) == (0, 1, 0)
 
 
+def upsert(documents: Documents) -> bool:
+    """An upsert changes the document that matches, inserts one, or its id is a duplicate."""
+    documents.insert_many([{"_id": 2, "owner": "a", "until": 5}, {"_id": 3, "owner": "b"}])
+
+    def is_refused(number: int) -> bool:
+        own, update = {"_id": number, "owner": "a"}, {"$max": {"until": 4}}
+        return _is_duplicate(lambda: documents.update_one(own, update, upsert=True))
+
+    refused = [is_refused(number) for number in (2, 3, 4)]
+    stored = list(documents.find({"_id": {"$gt": 1}}, sort=[("_id", 1)]))
+    expected = [
+        {"_id": 2, "owner": "a", "until": 5},
+        {"_id": 3, "owner": "b"},
+        {"_id": 4, "owner": "a", "until": 4},
+    ]
+    return refused == [False, True, False] and stored == expected
+
+
 CHECKS: tuple[Callable[[Documents], bool], ...] = (
     unique_index_on_insert,
     unique_index_on_update,
@@ -176,6 +194,7 @@ CHECKS: tuple[Callable[[Documents], bool], ...] = (
     search,
     unordered_insert,
     conditional_delete,
+    upsert,
 )
 
 

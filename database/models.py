@@ -28,6 +28,8 @@ META = {"strict": False, "auto_create_index": False}
 # A document, a part of one or an update, as pymongo takes and returns them: plain dicts.
 Stored = dict[str, Any]
 
+NO_SESSIONS: Stored = {"set__sessions": {}, "unset__pending_change": True}
+
 
 class Session(db.EmbeddedDocument):
     """One login and its refreshes; its key in User.sessions is its id.
@@ -55,12 +57,19 @@ class User(db.Document):
     They share a document, so that what must change together changes in one conditional update: a
     password reset sets the hash, increments `password_version` and empties `sessions`, or does
     nothing. `logins` counts the sessions ever created: the version that add_session checks.
+    What the fields from `email_version` to `former_emails` mean is in database/emails.py.
     """
 
     email: str = db.StringField(required=True)
+    email_version: int = db.IntField(default=0)
+    verified_at: float | None = db.FloatField()
+    confirmed_token: str | None = db.StringField()
+    pending_change: dict[str, str] = db.DictField()
+    former_emails: dict[str, Stored] = db.MapField(db.DictField())
     password: str = db.StringField(required=True)
     password_version: int = db.IntField(default=0)
     name: str | None = db.StringField()
+    locale: str | None = db.StringField()
     role: str = db.StringField(default=USER)
     created_at: float = db.FloatField(default=time.time)
     logins: int = db.IntField(default=0)
@@ -72,6 +81,11 @@ class User(db.Document):
     def is_admin(self) -> bool:
         """Return whether the user may manage other users."""
         return self.role == ADMIN
+
+    @property
+    def is_verified(self) -> bool:
+        """Return whether the user has proved that the email is theirs."""
+        return self.verified_at is not None
 
     @classmethod
     def get_by_id(cls, user_id: object) -> "User | None":
@@ -164,27 +178,30 @@ class User(db.Document):
 
     @classmethod
     def revoke_all_sessions(cls, user_id: object) -> None:
-        """Remove every session of a user."""
-        cls.objects(id=user_id).update_one(set__sessions={})
+        """Remove every session of a user, and a change of the email that waits."""
+        cls.objects(id=user_id).update_one(**NO_SESSIONS)
 
     @classmethod
     def revoke_sessions_of_everyone(cls) -> None:
-        """Remove every session of every user."""
+        """Do the same for every user."""
         for batch in read_batches(cls._get_collection(), ["_id"]):
-            cls.objects(id__in=[user["_id"] for user in batch]).update(set__sessions={})
+            cls.objects(id__in=[user["_id"] for user in batch]).update(**NO_SESSIONS)
 
     def change_credentials(
-        self, changes: Stored, only_if: Stored, keep_sessions: Mapping[str, Stored]
+        self, changes: Stored, only_if: Stored, keep_sessions: Mapping[str, Stored] | None
     ) -> bool:
-        """Set credentials, increment password_version and revoke sessions, or do nothing.
+        """Set credentials, increment their versions and revoke sessions, or do nothing.
 
-        Nothing happens unless password_version is as it was read and `only_if` matches. Every
-        mailed link carries the version, so it is void afterwards. Return whether it happened.
+        Nothing happens unless password_version is as it was read and `only_if` matches. Mailed
+        links carry a version or the id of a change that waits, so they are void afterwards. None
+        keeps every session. Return whether it happened.
         """
         condition = {"_id": self.id, "password_version": self.password_version, **only_if}
+        sessions = {} if keep_sessions is None else {"sessions": dict(keep_sessions)}
         update = {
-            "$set": {**changes, "sessions": dict(keep_sessions)},
-            "$inc": {"password_version": 1},
+            "$set": {**changes, **sessions},
+            "$inc": {"password_version": 1, "email_version": 1},
+            "$unset": {"pending_change": 1},
         }
         return bool(User.objects(__raw__=condition).update_one(__raw__=update))
 
@@ -199,6 +216,10 @@ class User(db.Document):
     def set_name(self, name: str | None) -> None:
         """Store another name, or none."""
         User.objects(id=self.id).update_one(set__name=name)
+
+    def set_locale(self, locale: str | None) -> None:
+        """Store another language of emails."""
+        User.objects(id=self.id).update_one(set__locale=locale)
 
 
 class Job(db.Document):

@@ -45,8 +45,8 @@ def complete(job: Job) -> None:
         metrics.JOBS.labels(job.kind, metrics.DONE).inc()
 
 
-def cancel(job_id: str) -> None:
-    """Delete a job that must not be done."""
+def cancel(job_id: str | None) -> None:
+    """Delete a job that must not be done, if there is one."""
     Job.objects(id=job_id).delete()
 
 

@@ -8,6 +8,7 @@ jobs/errors.py.
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 
@@ -24,6 +25,7 @@ from jobs.queue import SEND_DELAY
 # How late a job of another process, or one to retry, may be noticed.
 POLL_SECONDS = 2.0
 STOP_SECONDS = 5.0
+SWEEP_SECONDS = 3600.0
 
 Handle = Callable[[Job], bool]
 Handler = Callable[[], AbstractContextManager[Handle]]
@@ -35,11 +37,19 @@ class Worker:
     """The thread of this process. It starts at its first use, and again after a fork."""
 
     def __init__(
-        self, app: Flask, handlers: Mapping[str, Handler], unneeded: Mapping[str, FindUnneeded]
+        self,
+        app: Flask,
+        handlers: Mapping[str, Handler],
+        unneeded: Mapping[str, FindUnneeded],
+        sweep: Callable[[], None],
     ) -> None:
-        """Take the handler of each kind of job, and what finds the unneeded ones of some."""
+        """Take the handler of each kind of job, what finds the unneeded ones of some, and sweep.
+
+        `sweep` deletes what has expired; it is called now and then.
+        """
         self._app = app
         self.handlers = handlers
+        self._sweep = sweep
         self._lanes = Lanes(unneeded)
         self._pid = 0
         self._failures = 0  # consecutive pauses of the queue
@@ -69,12 +79,15 @@ class Worker:
             self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
-        failing = False
+        failing, sweep_at = False, 0.0
         while not self._stopping.is_set():
             try:
                 with self._app.app_context():
                     ensure_indexes(Job)
                     self.run_due_jobs()
+                    if time.monotonic() >= sweep_at:
+                        self._sweep()
+                        sweep_at = time.monotonic() + SWEEP_SECONDS
                 failing = False
             except Exception as error:
                 if not failing:

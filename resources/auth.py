@@ -21,6 +21,7 @@ from services import auth_service, errors, password_service, session_service, to
 from services.session_service import Tokens
 from services.token_service import ACCESS, REFRESH, Claims
 from web.decorators import body, no_input, requires_token, requires_user, response
+from web.languages import preferred_locale
 from web.rate_limits import limit_by_email, limit_by_ip, limit_by_user
 
 
@@ -37,7 +38,9 @@ class SignupApi(Resource):
     )
     def post(self, **fields: str) -> dict[str, Any]:
         """Create an account."""
-        user = auth_service.sign_up(**fields)
+        user = auth_service.register(**{"locale": preferred_locale(), **fields})
+        if user is None:
+            return {"message": "Check your mail: a link that confirms your address is on its way"}
         return {"id": user.id, "message": "Welcome! You can log in now"}
 
 

@@ -1,12 +1,16 @@
-"""The pages: a welcome, the documentation, and the form behind the link of a reset email."""
+"""The pages: a welcome, the documentation, and what the links of emails lead to.
+
+Opening a link changes nothing, because mail scanners open links too: a button does.
+"""
 
 from flask import g, render_template
 from flask.views import MethodView
 
 from resources import book
 from schemas.auth import NewPasswordSchema
-from schemas.base import load
-from services import password_service
+from schemas.base import RequestSchema, load
+from services import email_change_service, email_service, password_service
+from services.token_service import CHANGE
 from web.body import read_form
 from web.pages import STYLED_POLICY
 from web.rate_limits import limit_by_ip
@@ -32,16 +36,69 @@ class ResetPage(MethodView):
     """A form for a new password. The token is in its URL, so that URL is sent nowhere else."""
 
     def get(self, token: str) -> str:
-        """Show the form; the token stays valid, because mail scanners open links too."""
-        g.account = password_service.user_from_reset_token(token).email
+        """Show the form; the token stays valid."""
+        g.link_user, _ = password_service.open_reset_link(token)
         return render_template("reset_password.html", errors={})
 
     @limit_by_ip("RESET")
     def post(self, token: str) -> str:
         """Set the password."""
         form = read_form()
-        user = password_service.user_from_reset_token(token)
-        g.account = user.email
+        g.form_template = "reset_password.html"
+        user, _ = password_service.open_reset_link(token)
+        g.link_user = user
         fields = load(NewPasswordSchema(), form, user)
         password_service.reset_password(user, fields["password"])
         return render_template("password_set.html", email=user.email)
+
+
+class ConfirmPage(MethodView):
+    """A button that confirms an email, or a change of it."""
+
+    def get(self, token: str) -> str:
+        """Show the button, and another for who knows nothing of it."""
+        g.link_user, claims = email_service.open_confirmation(token)
+        user, is_change = g.link_user, claims["scope"] == CHANGE
+        if email_service.has_confirmed(user, claims):
+            return render_template("email_confirmed.html", email=user.email)
+        email = user.pending_change["email"] if is_change else user.email
+        about = {"is_change": is_change, "created_at": user.created_at}
+        return render_template("confirm_email.html", email=email, **about)
+
+    @limit_by_ip("RESET")
+    def post(self, token: str) -> str:
+        """Confirm the email."""
+        load(RequestSchema(), read_form())
+        g.link_user, claims = email_service.open_confirmation(token)
+        email = email_service.confirm(g.link_user, claims)
+        return render_template("email_confirmed.html", email=email)
+
+
+class RejectPage(MethodView):
+    """What the other button of ConfirmPage leads to."""
+
+    @limit_by_ip("RESET")
+    def post(self, token: str) -> str:
+        """Drop the change, or delete the account that was never verified."""
+        load(RequestSchema(), read_form())
+        g.link_user, claims = email_service.open_confirmation(token)
+        email_service.reject(g.link_user, claims)
+        return render_template("email_rejected.html", is_change=claims["scope"] == CHANGE)
+
+
+class UndoPage(MethodView):
+    """A button that restores the email from before a change."""
+
+    def get(self, token: str) -> str:
+        """Show the button."""
+        g.link_user, claims = email_change_service.open_undo(token)
+        former = g.link_user.former_emails[claims["change"]]
+        return render_template("undo_change.html", email=former["email"])
+
+    @limit_by_ip("RESET")
+    def post(self, token: str) -> str:
+        """Restore the email."""
+        load(RequestSchema(), read_form())
+        g.link_user, claims = email_change_service.open_undo(token)
+        email = email_change_service.undo(g.link_user, claims)
+        return render_template("email_restored.html", email=email)

@@ -6,8 +6,7 @@ from database.models import User
 from schemas.auth import EmailSchema, ResetDoneSchema, ResetPasswordSchema
 from schemas.base import MessageSchema
 from services import password_service
-from services.errors import UsedTokenError
-from services.token_service import PWD_RESET
+from services.token_service import PWD_RESET, Claims
 from web.decorators import body, response, token_in_body_or_header
 from web.rate_limits import limit_by_email, limit_by_ip
 
@@ -30,10 +29,10 @@ class ResetPassword(Resource):
     """New passwords for forgotten ones."""
 
     @limit_by_ip("RESET")
-    @token_in_body_or_header("reset_token", PWD_RESET, password_service.user_from_reset_token)
+    @token_in_body_or_header("reset_token", password_service.open_reset_link, PWD_RESET)
     @body(ResetPasswordSchema)
-    @response(ResetDoneSchema, UsedTokenError, name="resetPassword")
-    def post(self, user: User, password: str) -> dict[str, str]:
+    @response(ResetDoneSchema, name="resetPassword")
+    def post(self, user: User, claims: Claims, password: str) -> dict[str, str]:
         """Set a new password with the token from the email; every session is revoked."""
         password_service.reset_password(user, password)
         return {"message": "Password has been reset", "email": user.email}

@@ -8,7 +8,18 @@ import flask_swagger_ui
 from flask import Blueprint, Flask, Response
 
 from config import DEVELOPMENT
-from resources import auth, book, dev_mail, health, movie, openapi, pages, reset_password, users
+from resources import (
+    auth,
+    book,
+    dev_mail,
+    emails,
+    health,
+    movie,
+    openapi,
+    pages,
+    reset_password,
+    users,
+)
 from web.json_response import json_response
 from web.pages import register_pages
 
@@ -23,6 +34,11 @@ API_ROUTES = {
     "/api/auth/password": auth.PasswordApi,
     "/api/auth/forgot": reset_password.ForgotPassword,
     "/api/auth/reset": reset_password.ResetPassword,
+    "/api/auth/email": emails.ChangeEmail,
+    "/api/auth/email/confirm": emails.ConfirmEmail,
+    "/api/auth/email/reject": emails.RejectEmail,
+    "/api/auth/email/resend": emails.ResendConfirmation,
+    "/api/auth/email/undo": emails.UndoChange,
     "/api/movies": movie.MoviesApi,
     "/api/movies/<movie_id>": movie.MovieApi,
     "/api/users/me": users.MeApi,
@@ -36,12 +52,17 @@ PAGE_ROUTES = {
     "/": pages.Welcome,
     "/api/docs": pages.Docs,
     "/reset/<token>": pages.ResetPage,
+    "/confirm/<token>": pages.ConfirmPage,
+    "/confirm/<token>/reject": pages.RejectPage,
+    "/undo/<token>": pages.UndoPage,
 }
 DEVELOPMENT_ROUTES = {
     "/book": book.Book,
     "/book/": book.Book,
     "/book/<path:path>": book.Book,
     "/dev/mail": dev_mail.SentMails,
+    "/dev/mail/preview": dev_mail.MailPreviews,
+    "/dev/mail/preview/<kind>": dev_mail.MailPreviewPage,
     "/dev/mail/<mail_id>": dev_mail.SentMailPage,
 }
 

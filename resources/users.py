@@ -1,5 +1,7 @@
 """Users, for themselves and for admins."""
 
+from typing import Any
+
 from flask_restful import Resource
 
 from database.models import User
@@ -7,7 +9,7 @@ from schemas.auth import CurrentPasswordSchema
 from schemas.base import MessageSchema
 from schemas.users import (
     DeleteUserSchema,
-    NameSchema,
+    MeUpdateSchema,
     UserCreateSchema,
     UserPageSchema,
     UserSchema,
@@ -32,11 +34,11 @@ class MeApi(Resource):
         return user
 
     @requires_user
-    @body(NameSchema)
+    @body(MeUpdateSchema)
     @response(UserSchema, errors.UserNotExistsError, errors.TooManyRequestsError, name="updateMe")
-    def patch(self, user: User, claims: Claims, name: str | None) -> User:
-        """Change the name; null removes it."""
-        return user_service.update(user, user, name=name)
+    def patch(self, user: User, claims: Claims, **fields: str | None) -> User:
+        """Change the name, which null removes, or the language of emails."""
+        return user_service.update(user, user, **fields)
 
     @requires_user
     @body(CurrentPasswordSchema)
@@ -77,7 +79,7 @@ class UsersApi(Resource):
         name="createUser",
         location="/api/users/{id}",
     )
-    def post(self, user: User, claims: Claims, **fields: str) -> User:
+    def post(self, user: User, claims: Claims, **fields: Any) -> User:
         """Create a user.
 
         For admins only.
@@ -109,9 +111,9 @@ class UserApi(Resource):
         name="updateUser",
     )
     def patch(self, user: User, claims: Claims, user_id: str, **fields: str | None) -> User:
-        """Change the name, or as an admin the role, which revokes the sessions.
+        """Change the name, the language of emails, or as an admin the role.
 
-        Users change themselves, admins everybody.
+        Another role revokes the sessions. Users change themselves, admins everybody.
         """
         return user_service.update(user, user_service.get_visible(user, user_id), **fields)
 

@@ -7,6 +7,7 @@ from marshmallow import fields
 from database.models import User
 from schemas.base import (
     EXAMPLE_EMAIL,
+    EXAMPLE_ID,
     EXAMPLE_SESSION_ID,
     EXAMPLE_TIME,
     EXAMPLE_TOKEN,
@@ -18,7 +19,7 @@ from schemas.base import (
     Text,
     Timestamp,
 )
-from schemas.fields import HARD_TO_GUESS, Email, Name, Password, Token
+from schemas.fields import HARD_TO_GUESS, Email, Locale, Name, Password, Token
 from services import password_service
 from services.errors import MISSING_FIELD, Errors
 
@@ -60,6 +61,7 @@ class SignupSchema(EmailSchema, NewPasswordSchema):
     """A new account."""
 
     name = Name()
+    locale = Locale()
 
     def check(self, fields: dict[str, Any], user: User | None) -> Errors:
         """Check the password of the new user: `user`, if there is one, is an admin."""
@@ -73,9 +75,13 @@ class ResetPasswordSchema(NewPasswordSchema):
 
     def check(self, fields: dict[str, Any], user: User | None) -> Errors:
         """Return also whether no token named a user."""
-        fields.pop("reset_token", None)
-        missing = {} if user else {"reset_token": [MISSING_FIELD]}
-        return super().check(fields, user) | missing
+        return super().check(fields, user) | missing_token("reset_token", fields, user)
+
+
+def missing_token(name: str, fields: dict[str, Any], user: User | None) -> Errors:
+    """Drop a mailed token from the fields, and return the error if no token named a user."""
+    fields.pop(name, None)
+    return {} if user else {name: [MISSING_FIELD]}
 
 
 class RefreshTokenSchema(RequestSchema):
@@ -94,9 +100,10 @@ class ChangePasswordSchema(CurrentPasswordSchema, NewPasswordSchema):
     """A new password and the current one."""
 
 
-class SignedUpSchema(IdSchema, MessageSchema):
-    """The new account."""
+class SignedUpSchema(MessageSchema):
+    """The new account; without `id` where EMAIL_VERIFICATION is `required`."""
 
+    id = Text(example=EXAMPLE_ID, required=False)
     message = Text(example="Welcome! You can log in now")
 
 

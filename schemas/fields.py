@@ -6,11 +6,13 @@ import unicodedata
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
+from flask import current_app
 from marshmallow import ValidationError, fields
 from marshmallow.validate import OneOf, Range, Regexp
 
 from database.models import ROLES
 from schemas.base import EXAMPLE_EMAIL, EXAMPLE_ID, EXAMPLE_TOKEN, describe
+from services import languages
 from services.token_service import MAX_TOKEN_LENGTH
 
 # Control characters, and other line separators.
@@ -30,6 +32,7 @@ JOINERS = "\u200c\u200d"
 AFTER = "Where the page begins: follow the Link header, which contains it."
 ABOUT_EMAIL = "Blanks around it are removed, and it is stored in lower case."
 ABOUT_NAME = "Nothing that an email program shows as a link, and no invisible characters."
+ABOUT_LOCALE = "The language of emails, of those that this server has: en, pt-BR, de …"
 HARD_TO_GUESS = (
     "8 to 128 characters in NFKC, hard to guess: words of the email and the name count as easy."
 )
@@ -161,6 +164,22 @@ def _without_joiners(name: str) -> str:
 def _is_letter(character: str) -> bool:
     """Return whether it is a letter, or a mark that belongs to one."""
     return unicodedata.category(character)[0] in "LM"
+
+
+class Locale(LimitedText):
+    """The language of emails and of the pages of links, one of MAIL_LOCALES."""
+
+    def __init__(self, **options: Any) -> None:
+        """Accept a tag of BCP 47, of which RFC 5646 allows 35 characters."""
+        metadata = {"examples": ["pt-BR"], "description": ABOUT_LOCALE}
+        super().__init__(35, metadata, **options)
+
+    def parse(self, text: str) -> str:
+        """Return the locale as it is stored."""
+        if locale := languages.parse_locale(text):
+            return locale
+        tags = map(languages.bcp47, current_app.config["MAIL_LOCALES"])
+        raise ValidationError(f"Must be one of {', '.join(tags)}.")
 
 
 class Role(LimitedText):

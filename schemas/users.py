@@ -1,18 +1,28 @@
 """Requests and responses of users."""
 
-from marshmallow import fields
+from typing import Any
+
+from marshmallow import ValidationError, fields, validates_schema
 from marshmallow.validate import OneOf
 
 from database.models import ROLES
 from schemas.auth import SignupSchema
 from schemas.base import EXAMPLE_EMAIL, IdSchema, RequestSchema, Text, Timestamp
-from schemas.fields import IdCursor, Limit, Name, Password, Role
+from schemas.fields import IdCursor, Limit, Locale, Name, Password, Role
+from services import languages
+from services.errors import MISSING_FIELD
 
 
-class NameSchema(RequestSchema):
-    """A person's name; null removes it."""
+class MeUpdateSchema(RequestSchema):
+    """A person's name, which null removes, or the language of emails."""
 
-    name = Name(required=True, allow_none=True)
+    name = Name(allow_none=True)
+    locale = Locale()
+
+    @validates_schema
+    def _check_change(self, data: dict[str, Any], **_: Any) -> None:
+        if not data:
+            raise ValidationError(MISSING_FIELD, "name")
 
 
 class UserCreateSchema(SignupSchema):
@@ -25,6 +35,7 @@ class UserUpdateSchema(RequestSchema):
     """What may change of a user; null removes the name."""
 
     name = Name(allow_none=True)
+    locale = Locale()
     role = Role()
 
 
@@ -46,5 +57,15 @@ class UserSchema(IdSchema):
 
     email = Text(example=EXAMPLE_EMAIL)
     name = Text(example="Ada", allow_none=True)
+    locale = fields.Function(
+        lambda user: languages.bcp47(languages.locale_of(user)),
+        required=True,
+        metadata={"type": "string", "examples": ["pt-BR"], "description": "BCP 47."},
+    )
     role = fields.String(required=True, validate=OneOf(ROLES))
     created_at = Timestamp(about="The time of the signup.")
+    verified = fields.Boolean(
+        required=True,
+        attribute="is_verified",
+        metadata={"examples": [True], "description": "Whether the email is proved to be theirs."},
+    )

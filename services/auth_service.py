@@ -1,17 +1,26 @@
 """Signing up and logging in."""
 
-from mongoengine import NotUniqueError
+import time
+from typing import Any
 
+from flask import current_app
+
+from config import REQUIRED
 from database.db import ensure_indexes
 from database.models import USER, User
-from services import event_service, password_service, session_service
+from services import email_service, event_service, mail_queue, password_service, session_service
 from services.errors import EmailAlreadyExistsError, UnauthorizedError
 from services.event_service import Event
+from services.mail_kinds import CONFIRM_EMAIL, SIGNED_UP_AGAIN
 from services.session_service import Tokens
 
+UNVERIFIED = "Invalid username or password, or the address is not confirmed yet"
 
-def sign_up(email: str, password: str, name: str | None = None, role: str = USER) -> User:
-    """Create a user from fields that were validated.
+
+def sign_up(
+    email: str, password: str, *, role: str = USER, is_verified: bool = False, **fields: Any
+) -> User:
+    """Create a user from fields that were validated, and mail a link that confirms the email.
 
     If several signups use one email at once, the unique index lets one succeed.
 
@@ -20,19 +29,45 @@ def sign_up(email: str, password: str, name: str | None = None, role: str = USER
     """
     ensure_indexes(User)  # once per process; at its start the database may have been away
     hashed = password_service.hash_password(password)
-    user = User(email=email, password=hashed, name=name, role=role)
-    try:
-        user.save(force_insert=True)
-    except NotUniqueError:
-        raise EmailAlreadyExistsError from None
+    verified_at = time.time() if is_verified else None
+    user = User(email=email, password=hashed, role=role, verified_at=verified_at, **fields)
+    if not email_service.insert(user):
+        raise EmailAlreadyExistsError
     event_service.record(Event.SIGNUP, user_id=user.id)
+    email_service.confirm_new_user(user)
     return user
+
+
+def register(email: str, password: str, **fields: Any) -> User | None:
+    """Create a user for an anonymous request and return it.
+
+    Where emails must be verified, return None in any case: the response must not tell who has an
+    account. The user who has the email is notified.
+
+    Raises:
+        EmailAlreadyExistsError: and emails need not be verified.
+    """
+    if not is_verification_required():
+        return sign_up(email, password, **fields)
+    may_notify = mail_queue.may_send(SIGNED_UP_AGAIN, email)  # in any case, because it takes time
+    try:
+        sign_up(email, password, **fields)
+    except EmailAlreadyExistsError:
+        if may_notify:
+            mail_queue.enqueue(SIGNED_UP_AGAIN, email)
+    return None
+
+
+def is_verification_required() -> bool:
+    """Return whether only users with a verified email may log in."""
+    return bool(current_app.config["EMAIL_VERIFICATION"] == REQUIRED)
 
 
 def log_in(email: str, password: str, user_agent: str) -> Tokens:
     """Verify email and password and return the tokens of a new session.
 
-    An unknown email and a wrong password get the same response in the same time.
+    An unknown email and a wrong password get the same response in the same time; where emails must
+    be verified, one that is not gets it too.
 
     Raises:
         UnauthorizedError
@@ -40,13 +75,36 @@ def log_in(email: str, password: str, user_agent: str) -> Tokens:
     user = User.get_by_email(email) or User(email=email)  # without id and password, built as slowly
     if not password_service.verify_password(user, password):
         event_service.record(Event.LOGIN_FAILED, user_id=user.id, email=email)
-        raise UnauthorizedError
+        raise _refuse(email, is_right=False)
     password_service.upgrade_hash(user, password)
     return open_session(user, user_agent)
 
 
+def _refuse(email: str, is_right: bool) -> UnauthorizedError:
+    """Return the error of a refused login; where emails must be verified, mail the link again.
+
+    A wrong password costs a job too, which sends nothing: the time must not tell what was wrong.
+    """
+    if not is_verification_required():
+        return UnauthorizedError()
+    if mail_queue.may_send(CONFIRM_EMAIL, email):
+        decoy = {} if is_right else {"decoy": "wrong password"}
+        mail_queue.enqueue(CONFIRM_EMAIL, email, **decoy)
+    return UnauthorizedError(UNVERIFIED)
+
+
 def open_session(user: User, user_agent: str) -> Tokens:
-    """Create a session for an authenticated user; every way to log in ends here."""
-    tokens = session_service.create(user, user_agent)
+    """Create a session for an authenticated user; every way to log in ends here.
+
+    Raises:
+        UnauthorizedError: the email must be verified first, or the password changed meanwhile.
+    """
+    if is_verification_required() and not user.is_verified:
+        event_service.record(Event.LOGIN_UNVERIFIED, user_id=user.id)
+        raise _refuse(user.email, is_right=True)
+    try:
+        tokens = session_service.create(user, user_agent)
+    except UnauthorizedError:  # the password was changed meanwhile
+        raise _refuse(user.email, is_right=False) from None
     event_service.record(Event.LOGIN, user_id=user.id)
     return tokens

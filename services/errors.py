@@ -5,6 +5,7 @@ A docstring says when an error happens, then what a client should do.
 
 Errors = dict[str, list[str]]
 
+INCOMPLETE = "Request is missing required fields"
 MISSING_FIELD = "Missing data for required field."
 UNKNOWN_FIELD = "Unknown field."
 
@@ -40,7 +41,7 @@ class SchemaValidationError(ApiError):
         """Use the tutorial's message if a field is missing or unknown: its own tests ask for it."""
         sentences = {sentence for field in errors.values() for sentence in field}
         incomplete = sentences & {MISSING_FIELD, UNKNOWN_FIELD}
-        super().__init__("Request is missing required fields" if incomplete else "", errors)
+        super().__init__(INCOMPLETE if incomplete else "", errors)
 
 
 class EmailAlreadyExistsError(ApiError):
@@ -117,12 +118,27 @@ class ExpiredTokenError(TokenError):
 
 
 class UsedTokenError(TokenError):
-    """The password was changed after the reset token was signed.
+    """The link was used already, or what it may change has changed since it was mailed.
 
-    Log in with the new password, or request another link.
+    After a reset, log in with the new password. Otherwise request another link.
     """
 
-    message = "Reset token has already been used"
+    message = "Token has already been used"
+
+
+class ReauthenticationRequiredError(ApiError):
+    """The login was too long ago for this request.
+
+    Ask for the password and send it along, or log in again.
+    """
+
+    status = 401
+    message = "Confirm that it is you to do this"
+
+    def __init__(self, max_age: int = 600) -> None:
+        """Take for how many seconds a login is recent."""
+        super().__init__()
+        self.max_age = max_age
 
 
 class ForbiddenError(ApiError):

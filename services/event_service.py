@@ -15,6 +15,8 @@ class Event(StrEnum):
     SIGNUP = "signup"
     # A session was created for an email and its password.
     LOGIN = "login"
+    # The password was right, but EMAIL_VERIFICATION is required and the email is not verified.
+    LOGIN_UNVERIFIED = "login_unverified"
     # The password was wrong, or no user has the email (then without `user`).
     LOGIN_FAILED = "login_failed"
     # A session was ended with one of its tokens.
@@ -35,6 +37,18 @@ class Event(StrEnum):
     PASSWORD_CHANGED = "password_changed"
     # A user who is logged in gave a wrong current password.
     PASSWORD_REFUSED = "password_refused"
+    # A link that confirms an email was requested. No user is looked up.
+    CONFIRMATION_REQUESTED = "confirmation_requested"
+    # A user proved that the email is theirs.
+    EMAIL_CONFIRMED = "email_confirmed"
+    # A user who is logged in asked for another email; it replaces theirs once it is confirmed.
+    EMAIL_CHANGE_REQUESTED = "email_change_requested"
+    # The owner of the other email refused the change: it was dropped.
+    EMAIL_CHANGE_REJECTED = "email_change_rejected"
+    # The email of a user was replaced by another one, which they proved to be theirs.
+    EMAIL_CHANGED = "email_changed"
+    # The email from before a change was restored, with a link that was mailed to it.
+    EMAIL_CHANGE_UNDONE = "email_change_undone"
     # A user was made an admin.
     ROLE_CHANGED_TO_ADMIN = "role_changed_to_admin"
     # An admin was made a user; it precedes the deletion of an admin.

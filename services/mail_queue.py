@@ -1,43 +1,93 @@
-"""The jobs of kind send_email: how they are queued, and to whom each email goes."""
+"""The jobs of kind send_email: how they are queued, and what each sends to whom."""
+
+from collections.abc import Mapping
 
 from bson import ObjectId
 
 from database.models import Job, Stored, User
 from jobs import queue
+from jobs.errors import RetryLater
+from services import rate_limit_service
+from services.errors import TooManyRequestsError
+from services.mail_kinds import MAILS, Letter
 
 # The kind of job that mail_service.send_email handles.
 SEND_EMAIL = "send_email"
 
 
-def enqueue(mail: str, email: str) -> str:
+def enqueue(mail: str, email: str, **details: str) -> str:
     """Queue an email to the user who has this email when it is sent; return the job's id."""
-    return queue.enqueue(SEND_EMAIL, _lane_of(email), mail=mail, email=email)
+    return queue.enqueue(SEND_EMAIL, _lane_of(email), mail=mail, email=email, **details)
+
+
+def enqueue_to(user: User, mail: str, to: str = "", **details: str) -> str:
+    """Queue an email of a user to an address, theirs if none is given; return the job's id.
+
+    It is not sent if the user is deleted meanwhile.
+    """
+    email = to or user.email
+    arguments = {"user_id": str(user.id), "to": email, **details}
+    return queue.enqueue(SEND_EMAIL, _lane_of(email), mail=mail, **arguments)
+
+
+def enqueue_notice(mail: str, user: User) -> str:
+    """Queue an email to this user, even if the user is deleted meanwhile; return the job's id."""
+    name = user.name if user.is_verified else None
+    return enqueue_to(user, mail, name=name or "", locale=user.locale or "")
+
+
+def may_send(mail: str, email: str) -> bool:
+    """Count an email that an anonymous request asks for; return whether it may be sent.
+
+    The limit is that of reset links. Each kind counts by itself: otherwise the moment at which
+    `forgot` is refused would tell what other requests did, and so whether there is an account.
+    """
+    try:
+        rate_limit_service.hit("FORGOT_PER_EMAIL", f"{mail} {email}")
+    except TooManyRequestsError:
+        return False
+    return True
 
 
 def find_unneeded(jobs: list[Stored]) -> set[ObjectId]:
     """Return the ids of the jobs whose email no user has."""
     emails = {job["_id"]: job["arguments"].get("email") for job in jobs}
     users = User.objects(email__in=[*emails.values()]).only("email").as_pymongo()
-    known = {user["email"] for user in users} | {None}  # a notice carries its recipient
+    known = {user["email"] for user in users} | {None}  # other jobs name the user by id
     return {job_id for job_id, email in emails.items() if email not in known}
 
 
-def enqueue_notice(mail: str, user: User) -> str:
-    """Queue an email to this user, even if the user is deleted meanwhile; return the job's id."""
-    recipient = {"to": user.email, "name": user.name or ""}
-    return queue.enqueue(SEND_EMAIL, _lane_of(user.email), mail=mail, **recipient)
+def find_letter(job: Job) -> Letter | None:
+    """Return what a job sends to whom now; None if it is not needed any more.
+
+    Raises:
+        RetryLater: it is not known yet.
+    """
+    arguments = job.arguments
+    if "name" in arguments:  # a notice carries its recipient
+        return _letter_of_notice(arguments)
+    by_id = arguments.get("user_id")
+    user = User.get_by_id(by_id) if by_id else User.get_by_email(arguments["email"])
+    kind = MAILS[arguments["mail"]]
+    try:
+        return user and kind.find_letter(arguments["mail"], arguments, user)
+    except RetryLater:
+        if job.age < queue.LEASE_SECONDS:
+            raise
+        return None  # the request that queued it crashed; another try queues an email of its own
 
 
-def get_recipient(job: Job) -> User | None:
-    """Return the user who has the email of a job, or the recipient that a notice carries."""
-    if "to" in job.arguments:
-        return User(email=job.arguments["to"], name=job.arguments["name"])
-    return User.get_by_email(job.arguments["email"])
+def _letter_of_notice(arguments: Mapping[str, str]) -> Letter:
+    user = User(email=arguments["to"], locale=arguments.get("locale"))
+    return Letter(arguments["mail"], user, user.email, arguments["name"] or None)
 
 
 def is_orphan(job: Job) -> bool:
-    """Return whether the recipient that a notice carries is no user any more."""
-    return "to" in job.arguments and User.get_by_email(job.arguments["to"]) is None
+    """Return whether the user whom a job names by address and id exists no more."""
+    arguments = job.arguments
+    if "user_id" in arguments:
+        return User.get_by_id(arguments["user_id"]) is None
+    return "to" in arguments and User.get_by_email(arguments["to"]) is None
 
 
 def _lane_of(email: str) -> str:

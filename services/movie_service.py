@@ -9,6 +9,7 @@ from bson import ObjectId
 from mongoengine import NotUniqueError
 
 from database.db import ensure_indexes
+from database.documents import ADDED_MEANWHILE
 from database.models import Job, Movie, Stored, User
 from jobs.errors import RetryLater
 from jobs.queue import LEASE_SECONDS
@@ -118,14 +119,18 @@ def _to_store(owner_id: str, name: str, casts: list[str], genres: list[str]) -> 
 
 @contextmanager
 def delete_movies() -> Iterator[Handle]:
-    """Handle jobs of kind delete_movies: delete the movies of a user who was deleted."""
+    """Handle jobs of kind delete_movies: delete what a deleted user still has.
+
+    That was movies alone once, and jobs of earlier versions have this name.
+    """
     yield _delete_movies_of
 
 
 def _delete_movies_of(job: Job) -> bool:
     user_id = job.arguments["user_id"]
     if User.objects(id=user_id).only("id").first() is None:
-        Movie.objects(added_by=user_id).delete()
+        for documents in ADDED_MEANWHILE:
+            documents.delete_all(User(id=user_id))
         return True
     if job.age < LEASE_SECONDS:  # the deletion of the user may still be going on
         raise RetryLater("the user still exists")

@@ -4,6 +4,7 @@ Hashes and estimates of strength take a quarter of a second of a core each. They
 pool of threads (infra/password_hashing.py), so that other requests are not slowed down.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,11 +22,11 @@ from services import (
     rate_limit_service,
     session_grace,
     session_service,
-    token_service,
 )
 from services.event_service import Event
+from services.link_service import LINKS, open_current_link
 from services.mail_kinds import PASSWORD_CHANGED, RESET_PASSWORD
-from services.token_service import LINKS, PWD_RESET, Claims
+from services.token_service import PWD_RESET, Claims
 
 MAX_LENGTH = 128
 
@@ -123,30 +124,28 @@ def request_reset(email: str) -> None:
     event_service.record(Event.PASSWORD_RESET_REQUESTED, email=email)
 
 
-def user_from_reset_token(token: str) -> User:
-    """Return the user whose password a reset token may set; the token stays valid.
+def open_reset_link(token: str) -> tuple[User, Claims]:
+    """Return the user whose password a reset token may set, and its claims; it stays valid.
 
     Raises:
         ExpiredTokenError, UsedTokenError, BadTokenError
     """
-    try:
-        return token_service.user_from_link(LINKS[PWD_RESET], token)
-    except errors.ExpiredTokenError:
-        message = "Reset token has expired. Please request a new one."
-        raise errors.ExpiredTokenError(message) from None
+    return open_current_link(token, PWD_RESET)
 
 
 def reset_password(user: User, password: str) -> None:
-    """Set the password of a user as user_from_reset_token read it, and revoke every session.
+    """Set the password of a user as open_reset_link read it, and revoke every session.
 
     If several resets happen at once, only one succeeds. Every other link that was mailed is void.
+    The link came by mail, so it verifies the email too.
 
     Raises:
         UsedTokenError
     """
+    verified = {"verified_at": user.verified_at or time.time()}
     # No condition of its own: the password_version that user was read with is always one.
-    if not _set_password(user, password, only_if={}, keep_sessions={}):
-        raise errors.UsedTokenError
+    if not _set_password(user, password, verified, only_if={}, keep_sessions={}):
+        raise errors.UsedTokenError(LINKS[PWD_RESET].used)
     event_service.record(Event.PASSWORD_RESET, user_id=user.id)
 
 
@@ -168,7 +167,7 @@ def change_password(
     next_session = session_grace.replace_without_grace(session)
     # Each refresh increments the generation: the session must be kept as it was read.
     unchanged = {f"sessions.{session_id}.generation": session["generation"]}
-    if not _set_password(user, password, unchanged, {session_id: next_session}):
+    if not _set_password(user, password, {}, unchanged, {session_id: next_session}):
         session_service.find(claims)  # raises SessionEndedError if the session was revoked
         raise errors.SupersededTokenError
     event_service.record(Event.PASSWORD_CHANGED, user_id=user.id)
@@ -176,13 +175,17 @@ def change_password(
 
 
 def _set_password(
-    user: User, password: str, only_if: Stored, keep_sessions: dict[str, Stored]
+    user: User,
+    password: str,
+    changes: Stored,
+    only_if: Stored,
+    keep_sessions: dict[str, Stored],
 ) -> bool:
     """Change the password and notify its owner, or do nothing; return whether it was changed."""
     hashed = hash_password(password)
     # Enqueued before the change: after a crash, a needless notice is better than a missing one.
-    notice = mail_queue.enqueue(PASSWORD_CHANGED, user.email)
-    changed = user.change_credentials({"password": hashed}, only_if, keep_sessions)
+    notice = mail_queue.enqueue_to(user, PASSWORD_CHANGED)
+    changed = user.change_credentials({"password": hashed, **changes}, only_if, keep_sessions)
     if not changed:
         queue.cancel(notice)
     return changed

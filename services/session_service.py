@@ -16,7 +16,7 @@ from database.models import Session, Stored, User
 from services import errors, event_service, session_grace
 from services.event_service import Event
 from services.session_grace import USER_AGENT_CHARACTERS
-from services.token_service import ACCESS, REFRESH, Claims, encode_session_token, session_claims
+from services.token_service import ACCESS, REFRESH, Claims, encode, session_claims
 
 MAX_SESSIONS = 20
 
@@ -70,6 +70,13 @@ def authenticate(claims: Claims) -> User:
     return find(claims)[0]
 
 
+def require_recent(session: Stored) -> None:
+    """Raise ReauthenticationRequiredError if the login was not just now (RFC 9470)."""
+    max_age = current_app.config["REAUTHENTICATE_SECONDS"]
+    if session["created_at"] + max_age <= time.time():
+        raise errors.ReauthenticationRequiredError(max_age)
+
+
 def find(claims: Claims) -> tuple[User, Stored]:
     """Return the user and the stored session of an access token; raises what authenticate does."""
     user, session = session_grace.read(claims)
@@ -104,10 +111,10 @@ def issue_tokens(user: User, session_id: str, session: Stored) -> Tokens:
     unused = math.ceil(session["last_used_at"] + config["JWT_REFRESH_TOKEN_EXPIRES"] - now)
     left = min(unused, session["created_at"] + config["JWT_SESSION_MAX_AGE"] - now)
     access_seconds = min(config["JWT_ACCESS_TOKEN_EXPIRES"], left)
-    claims = session_claims(session_id, session["generation"], session["created_at"])
+    claims = session_claims(user, session_id, session)
     return {
-        "token": encode_session_token(ACCESS, user, access_seconds, claims),
-        "refresh_token": encode_session_token(REFRESH, user, left, claims),
+        "token": encode(ACCESS, user, access_seconds, claims),
+        "refresh_token": encode(REFRESH, user, left, claims),
         "expires_in": int(access_seconds),
         "email": user.email,
     }

@@ -1,11 +1,10 @@
 """Tokens: JWTs with a `scope`; a token opens only what asks for its scope.
 
-Every scope is in one of two tables: a session token in SESSION_SCOPES, a mailed link in LINKS.
+Access and refresh tokens belong to a session; the others are mailed (link_service.py).
 """
 
 import hashlib
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -15,15 +14,17 @@ from flask_jwt_extended import create_access_token
 from jwt import InvalidSignatureError, PyJWTError, decode_complete
 from jwt.types import Options
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
-from marshmallow.validate import Range, Regexp
+from marshmallow.validate import Length, Range, Regexp
 
-from database.models import User
-from services.errors import BadTokenError, ExpiredTokenError, UsedTokenError
+from database.models import Stored, User
+from services.errors import BadTokenError, ExpiredTokenError
 
 ACCESS = "access"
 REFRESH = "refresh"
 PWD_RESET = "pwd_reset"
-SESSION_SCOPES = (ACCESS, REFRESH)
+CONFIRM = "confirm"
+CHANGE = "change"
+UNDO = "undo"
 ALGORITHM = "HS256"
 # The result is cached, so that `decode` checks the expiry itself.
 UNTIMED: Options = {"verify_exp": False}
@@ -37,38 +38,20 @@ REMEMBERED_TOKENS = 4096
 Claims = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class LinkKind:
-    """A kind of mailed link: its scope, its settings, and the version of what it may change.
-
-    The token of a reset link, for example, holds the user's `password_version` as the claim `pwv`.
-    Changing the password increments that version: no reset link mailed before is valid then.
-    """
-
-    scope: str
-    url_setting: str
-    minutes_setting: str
-    version_claim: str
-    version_field: str
-
-
-LINKS = {
-    PWD_RESET: LinkKind(
-        scope=PWD_RESET,
-        url_setting="RESET_URL",
-        minutes_setting="RESET_TOKEN_EXPIRE_MINUTES",
-        version_claim="pwv",
-        version_field="password_version",
-    ),
-}
-
-
 class Counter(fields.Integer):
     """A count from 0 to 2**31 - 1, a 32-bit integer."""
 
     def __init__(self) -> None:
         """Accept a whole number; the claim is required."""
         super().__init__(required=True, strict=True, validate=Range(0, 2**31 - 1))
+
+
+class HexId(fields.String):
+    """An id as hex digits."""
+
+    def __init__(self, digits: int) -> None:
+        """Accept so many digits; the claim is required."""
+        super().__init__(required=True, validate=Regexp(rf"[0-9a-f]{{{digits}}}\Z"))
 
 
 class TokenSchema(Schema):
@@ -83,7 +66,8 @@ class TokenSchema(Schema):
 
         unknown = EXCLUDE
 
-    sub = fields.String(required=True, validate=Regexp(r"[0-9a-f]{24}\Z"))
+    scope = fields.String(required=True)
+    sub = HexId(24)
     exp = fields.Integer(required=True, strict=True, validate=TIME)
     iat = fields.Integer(strict=True, validate=TIME)
     nbf = fields.Integer(strict=True, validate=TIME)
@@ -92,42 +76,43 @@ class TokenSchema(Schema):
 class SessionTokenSchema(TokenSchema):
     """The claims of access and refresh tokens."""
 
-    scope = fields.String(required=True)
-    sid = fields.String(required=True, validate=Regexp(r"[0-9a-f]{16}\Z"))
+    sid = HexId(16)
     gen = Counter()
     auth_time = fields.Float(required=True, validate=TIME)
 
 
-def _link_schema(link: LinkKind) -> Schema:
-    return TokenSchema.from_dict({link.version_claim: Counter()})()
+class LinkTokenSchema(TokenSchema):
+    """The claims of a mailed link, besides its version."""
+
+    jti = fields.String(required=True, validate=Length(max=64))
+
+
+def _link_schema(**version: fields.Field[Any]) -> Schema:
+    return LinkTokenSchema.from_dict(version)()
 
 
 SCHEMAS: dict[str, Schema] = {
-    **{scope: SessionTokenSchema() for scope in SESSION_SCOPES},
-    **{scope: _link_schema(link) for scope, link in LINKS.items()},
+    ACCESS: SessionTokenSchema(),
+    REFRESH: SessionTokenSchema(),
+    PWD_RESET: _link_schema(pwv=Counter()),
+    CONFIRM: _link_schema(ev=Counter()),
+    CHANGE: _link_schema(change=HexId(24)),
+    UNDO: _link_schema(change=HexId(24)),
 }
 
 
-def session_claims(session_id: str, generation: int, auth_time: float) -> Claims:
-    """Return what access and refresh tokens say about their session; auth_time is its login."""
-    return {"sid": session_id, "gen": generation, "auth_time": auth_time}
+def session_claims(user: User, session_id: str, session: Stored) -> Claims:
+    """Return what access and refresh tokens say; `auth_time` is the login."""
+    return {
+        "sid": session_id,
+        "gen": session["generation"],
+        "auth_time": session["created_at"],
+        "verified": user.is_verified,
+    }
 
 
-def encode_session_token(scope: str, user: User, seconds: float, claims: Claims) -> str:
-    """Return an access or refresh token that expires after so many seconds."""
-    return _encode(user, scope, seconds, **claims)
-
-
-def encode_link(link: LinkKind, user: User) -> str:
-    """Return the URL of a link for user; its lifetime starts now."""
-    config = current_app.config
-    version = {link.version_claim: getattr(user, link.version_field)}
-    token = _encode(user, link.scope, 60 * config[link.minutes_setting], **version)
-    url: str = config[link.url_setting]
-    return url.replace("{token}", token)
-
-
-def _encode(user: User, scope: str, seconds: float, **claims: Any) -> str:
+def encode(scope: str, user: User, seconds: float, claims: Claims) -> str:
+    """Return a token of user that expires after so many seconds."""
     # The library's function signs a token of any scope; `decode` checks the scope.
     token: str = create_access_token(
         str(user.id),
@@ -187,21 +172,6 @@ def _verify_signature(token: str, leeway: int, *keys: str) -> tuple[str, Claims]
             break
         return scope, SCHEMAS[scope].load(claims)
     raise BadTokenError
-
-
-def user_from_link(link: LinkKind, token: str) -> User:
-    """Return the user whose data the token of a link may still change; the token stays valid.
-
-    Raises:
-        ExpiredTokenError, UsedTokenError, BadTokenError
-    """
-    claims = decode(token, link.scope)
-    user = User.get_by_id(claims["sub"])
-    if user is None:
-        raise BadTokenError
-    if getattr(user, link.version_field) != claims[link.version_claim]:
-        raise UsedTokenError
-    return user
 
 
 def seconds_left(claims: Claims) -> int:

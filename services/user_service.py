@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from database.documents import BELONGS_TO_USER, JOBS, NOTICES, SENT_MAILS
+from database.documents import BELONGS_TO_USER, JOBS, JOBS_BY_ID, NOTICES, SENT_MAILS
 from database.models import ADMIN, USER, Job, Stored, User
 from jobs import queue
 from services import errors, event_service, password_service, rate_limit_service
@@ -49,7 +49,7 @@ def list_page(limit: int, after: str | None = None) -> tuple[list[User], str | N
 
 
 def update(actor: User, user: User, **changes: str | None) -> User:
-    """Change `name` or `role` and return the user; another role revokes the sessions.
+    """Change `name`, `locale` or `role` and return the user; another role revokes the sessions.
 
     Raises:
         ForbiddenError: only an admin may change a role.
@@ -64,6 +64,8 @@ def update(actor: User, user: User, **changes: str | None) -> User:
         set_role(user, role)
     if "name" in changes:
         user.set_name(changes["name"])
+    if "locale" in changes:
+        user.set_locale(changes["locale"])
     return _get(user.id)
 
 
@@ -106,15 +108,33 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
         SessionEndedError: users who delete themselves changed the password meanwhile.
         ConflictError: the role was changed meanwhile.
     """
-    as_verified = {}
+    only_if: Stored = {}
+    refusal: type[errors.ApiError] = errors.ConflictError
     if actor is not None and actor.id == user.id:
         password_service.verify_current_password(user, current_password)
-        as_verified = {"password_version": user.password_version}
+        only_if, refusal = {"password_version": user.password_version}, errors.SessionEndedError
     with notice_of_change(ACCOUNT_DELETED, user):
-        if user.is_admin:  # demoted first, so that two admins can't delete each other
-            _change_role(user, USER)
-        _delete_mails(user)
-        _delete_account(user, as_verified)
+        _delete(user, only_if, refusal)
+
+
+def delete_unverified(user: User) -> None:
+    """Delete a user who never verified the email, which is not theirs; nobody is notified.
+
+    Raises:
+        LastAdminError
+        UsedTokenError, BadTokenError: the email was verified, or the user deleted, meanwhile.
+    """
+    try:
+        _delete(user, {"email": user.email, "verified_at": None}, errors.UsedTokenError)
+    except errors.UserNotExistsError:
+        raise errors.BadTokenError from None
+
+
+def _delete(user: User, only_if: Stored, refusal: type[errors.ApiError]) -> None:
+    if user.is_admin:  # demoted first, so that two admins can't delete each other
+        _change_role(user, USER)
+    _delete_mails(user)
+    _delete_account(user, only_if, refusal)
     for documents in BELONGS_TO_USER:
         documents.delete_all(user)
     event_service.record(Event.USER_DELETED, user_id=user.id)
@@ -122,17 +142,17 @@ def delete(user: User, actor: User | None = None, current_password: str | None =
 
 def _delete_mails(user: User) -> None:
     """Delete emails that nothing would look at again if the process crashed after the deletion."""
-    JOBS.delete_all(user, state=Job.FAILED)
-    NOTICES.delete_all(user, state=Job.FAILED)
+    for jobs in (JOBS, JOBS_BY_ID, NOTICES):
+        jobs.delete_all(user, state=Job.FAILED)
     SENT_MAILS.delete_all(user)
 
 
-def _delete_account(user: User, as_verified: Stored) -> None:
+def _delete_account(user: User, only_if: Stored, refusal: type[errors.ApiError]) -> None:
     """Delete the document of user; the job also deletes a movie that is being added meanwhile."""
     job_id = queue.enqueue(DELETE_MOVIES, user_id=str(user.id))
-    if not User.objects(id=user.id, role=USER, **as_verified).delete():
+    if not User.objects(id=user.id, role=USER, **only_if).delete():
         queue.cancel(job_id)
         if user.is_admin:
             user.set_role(ADMIN)
         _get(user.id)
-        raise errors.SessionEndedError if as_verified else errors.ConflictError
+        raise refusal

@@ -1,11 +1,9 @@
 """What a view takes from a request, a token, a body, a query, and what it returns.
 
-Each decorator also notes what it does in the `operation` of the view, where web.openapi reads it:
-so the OpenAPI document says what the code does.
+Each decorator also notes what it does (web/operation.py), for the OpenAPI document.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -13,48 +11,21 @@ from flask import Response, g, request
 from marshmallow import Schema
 
 from database.models import User
-from schemas.base import RequestSchema, load_all
+from schemas.base import load_all
 from services import errors, session_service, token_service
 from services.token_service import ACCESS, REFRESH, Claims
 from web.body import read_body, read_json, read_query
 from web.json_response import json_response
 from web.jwt import bearer_token
+from web.operation import NoFields, View, note
 from web.urls import public_url
 
-View = Callable[..., Any]
 Decorator = Callable[[View], View]
+OpenLink = Callable[[str], tuple[User, Claims]]
 
 TOKEN_ERRORS = (errors.MissingTokenError, errors.BadTokenError, errors.ExpiredTokenError)
+MAILED_TOKEN_ERRORS = (*TOKEN_ERRORS, errors.UsedTokenError)
 SESSION_ERRORS = (*TOKEN_ERRORS, errors.SupersededTokenError, errors.SessionEndedError)
-
-
-class NoFields(RequestSchema):
-    """No field at all: what a view without input accepts."""
-
-
-@dataclass
-class Operation:
-    """What the decorators of a view note: its input, its output, its errors and its tokens."""
-
-    name: str = ""
-    body: type[Schema] = NoFields
-    query: type[Schema] | None = None
-    response: type[Schema] | None = None
-    many: bool = False
-    location: str = ""
-    errors: tuple[type[Exception], ...] = ()
-    scopes: tuple[str, ...] = ()
-
-
-def note(view: View, **notes: Any) -> View:
-    """Add notes to the operation of a view; errors add up, other notes replace earlier ones.
-
-    functools.wraps copies the attributes of a view to its wrapper: both share one operation.
-    """
-    operation = vars(view).setdefault("operation", Operation())
-    notes["errors"] = (*operation.errors, *notes.get("errors", ()))
-    vars(operation).update(notes)
-    return view
 
 
 def body(schema: type[Schema]) -> Decorator:
@@ -109,7 +80,9 @@ def response(
             result = view(*args, **fields)
             result, own = result if isinstance(result, tuple) else (result, {})
             data = dump(result)
-            created = {"Location": public_url(location.format(**data))} if location else {}
+            created = {}
+            if location and "id" in data:
+                created["Location"] = public_url(location.format(**data))
             return json_response(data, 200, {**(headers or {}), **own, **created})
 
         return note(wrapper, response=schema, many=many, errors=error_classes, **about)
@@ -117,8 +90,8 @@ def response(
     return decorate
 
 
-def token_in_body_or_header(field: str, scope: str, get_user: Callable[[str], User]) -> Decorator:
-    """Pass the user of a mailed token to the view: a field of the body, or a bearer token for apps.
+def token_in_body_or_header(field: str, open_link: OpenLink, *scopes: str) -> Decorator:
+    """Pass user and claims of a mailed token: a field of the body, or a bearer token for apps.
 
     It belongs above `body`: an invalid token is refused first, a missing one with the fields.
     """
@@ -130,10 +103,10 @@ def token_in_body_or_header(field: str, scope: str, get_user: Callable[[str], Us
             if not token and "Authorization" in request.headers:
                 token = bearer_token()
             if token and isinstance(token, str):
-                arguments["user"] = get_user(token)
+                arguments["user"], arguments["claims"] = open_link(token)
             return view(*args, **arguments)
 
-        return note(wrapper, scopes=(scope,), errors=TOKEN_ERRORS)
+        return note(wrapper, scopes=scopes, errors=MAILED_TOKEN_ERRORS)
 
     return decorate
 

@@ -8,7 +8,13 @@ from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
 
 from database.db import DATABASE_ERRORS
 from infra import metrics
-from services.errors import ApiError, InternalServerError, ServiceUnavailableError, TokenError
+from services.errors import (
+    ApiError,
+    InternalServerError,
+    ReauthenticationRequiredError,
+    ServiceUnavailableError,
+    TokenError,
+)
 from web.json_response import json_response
 
 Headers = dict[str, str]
@@ -51,9 +57,16 @@ def error_headers(error: ApiError | HTTPException) -> Headers:
     if isinstance(error, HTTPException):
         return dict(error.get_headers())
     if error.status == 401:
-        is_bad_token = isinstance(error, TokenError)
-        return {"WWW-Authenticate": 'Bearer error="invalid_token"' if is_bad_token else "Bearer"}
+        return {"WWW-Authenticate": _challenge(error)}
     return {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+
+
+def _challenge(error: ApiError) -> str:
+    if isinstance(error, TokenError):
+        return 'Bearer error="invalid_token"'
+    if isinstance(error, ReauthenticationRequiredError):  # RFC 9470 §3
+        return f'Bearer error="insufficient_user_authentication", max_age={error.max_age}'
+    return "Bearer"
 
 
 def _to_json(error: ApiError | HTTPException) -> Response:

@@ -25,9 +25,9 @@ from services.errors import (
 )
 from services.token_service import ACCESS
 from web.body import NOT_JSON, WRONG_CONTENT_TYPE
-from web.decorators import NoFields, Operation
 from web.errors import error_body, error_headers
 from web.json_response import JSON
+from web.operation import NoFields, Operation
 
 VERSION = "1.0.0"
 ABOUT = """Accounts, sessions, password reset and a bag of movies.

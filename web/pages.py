@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template
+from flask import Blueprint, Flask, Response, g, render_template
 
 from web.errors import error_response
 
@@ -37,7 +37,7 @@ def error_page(error: Exception) -> Response:
     body: dict[str, Any] = response.get_json()
     template = "invalid_link.html" if body["status"] == 401 else "error.html"
     if "errors" in body:
-        template = "reset_password.html"
+        template = g.get("form_template", template)
     response.set_data(render_template(template, **{"errors": {}, **body}))
     response.mimetype = "text/html"
     return response

@@ -9,7 +9,8 @@ from flask import request
 
 from services import rate_limit_service
 from services.errors import TooManyRequestsError
-from web.decorators import Decorator, View, note
+from web.decorators import Decorator
+from web.operation import View, note
 
 IPV6_PREFIX = 64
 

@@ -151,8 +151,16 @@ class Translator:
 
     def translate_match(self, query: Document) -> Where:
         """Return the WHERE clause of a query, or None, and its parameters."""
-        where: tuple[Any, ...] = self._find(query) or self._before(query)
+        where: tuple[Any, ...] = self._find(query) or self._before(group_alternatives(query))
         return where[0], where[1]
+
+
+# neosqlite joins `$or` to other conditions without parentheses: `a AND b OR c`.
+def group_alternatives(query: Document) -> Document:
+    """Return a query whose `$or` is in parentheses."""
+    if "$or" not in query:
+        return query
+    return {"$and": [{field: condition} for field, condition in query.items()]}
 
 
 def initialize_engine(original: Callable[..., None]) -> Callable[..., None]:

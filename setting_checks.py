@@ -1,0 +1,80 @@
+"""What the value of a setting may be, where its type does not say it."""
+
+import re
+from pathlib import Path
+
+from babel import Locale, UnknownLocaleError
+from babel.core import get_locale_identifier, parse_locale
+from limits import parse_many
+from marshmallow import ValidationError
+from marshmallow.validate import Regexp
+
+MAX_SECONDS = 10**9
+SUBJECT = re.compile(rb"Subject: [^\r\n]+\r?\n\r?\n")
+
+# They run a script, or read a file of the user's machine.
+UNSAFE_SCHEMES = "(?i:(java|vb|j|live)script|data|blob|file|filesystem|about|jar|view-source)"
+# After the user and a password there is no @: else a part of the password would be a host.
+LOCATION = r"//([^@/?#]*@)?[^@]*\Z"
+MONGODB = Regexp(rf"mongodb(\+srv)?:{LOCATION}", error="Must be a mongodb:// URI, percent-encoded.")
+REDIS = Regexp(
+    rf"memory://\Z|rediss?:{LOCATION}",
+    error="Must be memory:// or a redis:// URI, percent-encoded.",
+)
+# marshmallow formats the message, so its braces are doubled.
+SAFE_LINK = rf"(?!{UNSAFE_SCHEMES}:)(?a:[A-Za-z][\w.+-]+):.*\{{token\}}"
+LINK = Regexp(SAFE_LINK, error="Must be a link that contains {{token}}.")
+# As a browser writes it: no path, no trailing slash, no pattern.
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]+)?")
+# (?a:…) restricts \w to ASCII.
+ADDRESS = r"(?a:[\w.+-]+@[\w.-]+)"
+SENDER = Regexp(
+    rf"({ADDRESS}|[\w .'-]+<{ADDRESS}>)\Z",
+    error="Must be an address, or a name and an <address>.",
+)
+
+
+def check_limit(text: str) -> None:
+    """Raise ValidationError unless the limits library can parse it and it allows a request."""
+    try:
+        limits = parse_many(text)
+    except ValueError:
+        limits = []
+    if not limits or any(not it.amount or it.get_expiry() > MAX_SECONDS for it in limits):
+        raise ValidationError("Must be a limit like 5 per minute.")
+
+
+def check_locales(text: str) -> None:
+    """Raise ValidationError unless Babel knows each locale, and there is one."""
+    try:
+        locales = parse_locales(text)
+    except (ValueError, UnknownLocaleError):
+        locales = []
+    if not locales:
+        raise ValidationError("Must be locales like en,pt_BR.")
+
+
+def parse_locales(text: str) -> list[str]:
+    """Return locales as Babel writes them; raises ValueError, UnknownLocaleError."""
+    tags = [tag.replace("-", "_") for tag in split(text)]
+    # Not Babel's own name of a locale, which may have more parts: zh_TW is zh_Hant_TW.
+    return list(dict.fromkeys(_canonical(tag) for tag in tags if Locale.parse(tag)))
+
+
+def _canonical(tag: str) -> str:
+    return get_locale_identifier(parse_locale(tag))
+
+
+def check_templates(folder: str) -> None:
+    """Raise ValidationError unless it is a folder, and each text there has a subject."""
+    if not Path(folder).is_dir():
+        raise ValidationError("Must be a folder.")
+    texts = sorted(Path(folder).glob("*.txt"))
+    if wrong := [it.name for it in texts if not SUBJECT.match(it.read_bytes())]:
+        names = ", ".join(wrong)
+        raise ValidationError(f"Must begin with a line Subject: … and an empty line, in {names}.")
+
+
+def split(text: str | None) -> list[str]:
+    """Return the parts of a text between commas, without blanks around them and empty ones."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
