@@ -26,6 +26,7 @@ from database.embedded.server import EmbeddedDatabase  # noqa: E402
 from database.migrations import stored_version  # noqa: E402
 from jobs.worker import Worker  # noqa: E402
 from tests.support.client import EVE, ApiClient  # noqa: E402
+from tests.support.email_client import SendQueued, send_queued, verify_all  # noqa: E402
 from tests.support.processes import Server  # noqa: E402
 from tests.support.smtp_server import Mailbox, smtp_server, token_in  # noqa: E402
 from tests.support.tokens import KEY  # noqa: E402
@@ -106,6 +107,7 @@ def settings(database: str, smtp: int, tmp_path: Path) -> dict[str, Any]:
         "PUBLIC_URL": "https://movie-bag.example",
         "BCRYPT_LOG_ROUNDS": 4,
         "RATELIMIT_ENABLED": False,
+        "EMAIL_VERIFICATION": "off",
     }
 
 
@@ -173,6 +175,20 @@ def mailed_token(api: ApiClient, ada: dict[str, Any], mailbox: Mailbox) -> str:
     """Return a reset token of Ada's, from a real email."""
     api.forgot()
     return token_in(mailbox.wait_for(1)[0])
+
+
+@pytest.fixture
+def mails(http: ApiClient, mailbox: Mailbox) -> SendQueued:
+    """Return a function that sends the queued emails, and returns them."""
+    return lambda: send_queued(http.app, mailbox)
+
+
+@pytest.fixture
+def verified(ada: dict[str, Any], mails: SendQueued) -> dict[str, Any]:
+    """Return the tokens of Ada, whose email is verified; no email is queued."""
+    verify_all()
+    mails()
+    return ada
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from jobs import queue
 from resources.dev_mail import LocalPage
 from resources.routes import DEVELOPMENT_ROUTES
 from services import sent_mail_service
+from services.mail_kinds import ACCOUNT_DELETED, MAILS
 from services.movie_service import DELETE_MOVIES
 from tests.support.client import ADA
 from tests.support.concurrency import wait_until
@@ -51,12 +52,12 @@ def rows(api):
 class TestList:
     def test_sent_mail_has_email_subject_time_and_state(self, api, mailbox):
         mail_id = send_mail(api)
-        link = f'<a href="/dev/mail/{mail_id}">Reset your Movie-bag password</a>'
+        (mail,) = mailbox.mails
+        link = f'<a href="/dev/mail/{mail_id}">{mail["Subject"]}</a>'
         assert link in api.get("/dev/mail").text
         assert re.fullmatch(
-            r"ada@example.com Reset your Movie-bag password 20[\d-]+ [\d:]+ UTC sent", rows(api)[0]
+            rf"ada@example.com {mail['Subject']} 20[\d-]+ [\d:]+ UTC sent", rows(api)[0]
         )
-        assert len(mailbox.mails) == 1
 
     def test_mail_is_shown_without_a_mail_server(self, serve):
         api = serve(MAIL_SERVER=None)
@@ -100,9 +101,10 @@ class TestList:
         body = {"current_password": ADA["password"]}
         assert api.delete("/api/users/me", json=body, token=token).status_code == 200
         (row,) = rows(api)
-        assert row.startswith(f"{ADA['email']} Your Movie-bag account was deleted")
-        notice = f"/dev/mail/{(Job.objects.first() or SentMail.objects.first()).id}"
-        assert ADA["email"] in api.get(notice).text
+        assert row.startswith(ADA["email"])
+        notice = Job.objects.first() or SentMail.objects.first()
+        assert notice.arguments["mail"] == ACCOUNT_DELETED
+        assert ADA["email"] in api.get(f"/dev/mail/{notice.id}").text
 
 
 class TestMail:
@@ -139,6 +141,30 @@ class TestMail:
             assert "There is no such mail" in response.text
 
 
+class TestPreview:
+    def test_every_email_is_shown_in_every_language(self, api):
+        assert '<a href="/dev/mail/preview">' in api.get("/dev/mail").text
+        links = re.findall(r'<a href="(/dev/mail/preview/.*?)"', api.get("/dev/mail/preview").text)
+        assert len(links) == 3 * len(MAILS)
+        for link in links:
+            page = api.get(link)
+            assert page.status_code == 200
+            locale = link.partition("=")[2].replace("_", "-")
+            assert f"&lt;html lang=&#34;{locale}&#34;" in page.text
+            assert '<html lang="en"' in page.text
+
+    def test_text_is_beside_the_html(self, api):
+        page = api.get("/dev/mail/preview/reset_password?locale=pt-BR").text
+        assert "<h1>Redefina sua senha do Movie-bag</h1>" in page
+        text = re.search(r"<pre.*?>(.*?)</pre>", page, re.S)[1]
+        assert text.startswith("Olá, Ada!")
+        assert "que vale por 10 minutos" in " ".join(text.split())
+
+    @pytest.mark.parametrize("path", ["reset_password", "reset_password?locale=fr", "x?locale=en"])
+    def test_unknown_email_or_language_is_not_found(self, api, path):
+        assert api.get(f"/dev/mail/preview/{path}").status_code == 404
+
+
 class TestAccess:
     @pytest.mark.parametrize(
         ("host", "client_ip", "status"),
@@ -167,7 +193,7 @@ class TestAccess:
 
     def test_every_page_of_dev_is_for_this_machine(self):
         pages = {url: view for url, view in DEVELOPMENT_ROUTES.items() if url.startswith("/dev/")}
-        assert len(pages) == 2
+        assert len(pages) == 4
         assert [url for url, view in pages.items() if not issubclass(view, LocalPage)] == []
 
     @pytest.mark.parametrize("proxies", [0, 1])

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from database.models import Job
+from database.models import Job, User
 from tests.support.client import ADA, EVE
 from tests.support.concurrency import wait_until
 from tests.support.smtp_server import html_of, text_of, token_in
@@ -40,14 +40,21 @@ class TestResetEmail:
 
     def test_text_and_html_have_one_link_and_its_lifetime(self, api, mailbox):
         api.sign_up(name="Ada L")
+        User.objects.update(set__verified_at=0.0)
         api.forgot()
         mail = mailbox.wait_for(1)[0]
         link = f"https://movie-bag.example/reset/{token_in(mail)}"
         for body in (text_of(mail), html_of(mail)):
             assert set(re.findall(r"\w+://[^\s\"<]+", body)) == {link}
-            assert "Hello Ada L," in body
+            assert "Ada L" in body
             assert "within 10 minutes" in body
         assert mail["From"] == "support@movie-bag.com"
+
+    def test_name_is_not_sent_to_an_unverified_address(self, api, mailbox):
+        api.sign_up(name="Zoë")
+        api.forgot()
+        mail = mailbox.wait_for(1)[0]
+        assert "Zoë" not in text_of(mail) + html_of(mail) + mail.as_string()
 
     @pytest.mark.parametrize(
         "url", ["movr://reset-password?token={token}", "HTTPS://app.example/#/reset/{token}/go"]

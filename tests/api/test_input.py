@@ -8,22 +8,40 @@ import pytest
 from markupsafe import escape
 from marshmallow.fields import String
 
-from database.models import Job, Movie, User
+from database.documents import DOCUMENTS
+from database.models import Movie, User
 from resources.routes import API_ROUTES
+from services.token_service import CHANGE, CONFIRM, PWD_RESET, UNDO
 from tests.support.assertions import assert_error, case
 from tests.support.client import ADA, EVE, NEW_PASSWORD
 from tests.support.endpoints import ENDPOINTS, path_for_admin
-from tests.support.tokens import reset_token
+from tests.support.tokens import link_token, reset_token, store_changes
 
 JSON = {"Content-Type": "application/json"}
-WITH_BODY = [path for _, path, body, token in ENDPOINTS if body and not token]
+
+
+def fields_of(method, path):
+    """Return the fields of the body that an endpoint accepts."""
+    return getattr(API_ROUTES[path], method.lower()).operation.body().fields
+
+
+WITH_BODY = [path for method, path, _, token in ENDPOINTS if fields_of(method, path) and not token]
+# The field and the scope of the token with which a request would change something.
+MAILED_TOKENS = {
+    "/api/auth/reset": ("reset_token", PWD_RESET),
+    "/api/auth/email/confirm": ("confirm_token", CONFIRM),
+    "/api/auth/email/reject": ("confirm_token", CHANGE),
+    "/api/auth/email/undo": ("undo_token", UNDO),
+}
 # With these fields each request would change something, so that a test sees if it does.
 EFFECTIVE_FIELDS = {
     ("POST", "/api/auth/signup"): {"email": EVE["email"]},
     ("PUT", "/api/auth/password"): {"password": NEW_PASSWORD},
+    ("PUT", "/api/auth/email"): {"email": EVE["email"], "current_password": ADA["password"]},
     ("PUT", "/api/movies/<movie_id>"): {"name": "M"},
     ("PATCH", "/api/movies/<movie_id>"): {"name": "M"},
     ("POST", "/api/users"): {"email": EVE["email"]},
+    ("PATCH", "/api/users/me"): {"name": "Ada"},
     ("PATCH", "/api/users/<user_id>"): {"name": "Ada"},
     ("DELETE", "/api/users/<user_id>"): {"current_password": ADA["password"]},
 }
@@ -67,10 +85,11 @@ SLOWEST_PASSWORD = ('"4@8({[<6936!1|17$5+7%2"*4' * 5)[:128]
 
 def effective_request(app, method, path, body):
     """Return path and body of a request of the only user that would change something."""
-    filled, user = path_for_admin(path), User.objects.get()
+    filled, user = path_for_admin(path), store_changes(User.objects.get())
     owner_id = str(user.id)
-    if path == "/api/auth/reset":
-        body = body | {"reset_token": reset_token(app, user)}
+    if path in MAILED_TOKENS:
+        field, scope = MAILED_TOKENS[path]
+        body = body | {field: link_token(app, user, scope)}
     heat = {"name": "Heat", "name_casefold": "heat", "casts": ["Al"], "genres": ["Crime"]}
     movie = Movie.objects.first() or Movie(**heat, added_by=owner_id).save()
     filled = filled.replace("<movie_id>", str(movie.id))
@@ -79,7 +98,7 @@ def effective_request(app, method, path, body):
 
 def stored():
     """Return everything that is stored."""
-    return [document.to_mongo() for kind in (User, Job, Movie) for document in kind.objects]
+    return [document.to_mongo() for kind in DOCUMENTS for document in kind.objects]
 
 
 def test_table_of_endpoints_equals_the_url_map(app):
@@ -124,6 +143,10 @@ class TestMissingField:
         "/api/auth/login": {"email", "password"},
         "/api/auth/forgot": {"email"},
         "/api/auth/reset": {"reset_token", "password"},
+        "/api/auth/email/confirm": {"confirm_token"},
+        "/api/auth/email/reject": {"confirm_token"},
+        "/api/auth/email/resend": {"email"},
+        "/api/auth/email/undo": {"undo_token"},
     }
 
     def test_every_endpoint_with_a_body_is_tested(self):
@@ -178,11 +201,20 @@ class TestBody:
 
 class TestTypes:
     text_fields = {
-        "/api/auth/signup": ["email", "password", "password_confirmation", "name"],
+        "/api/auth/signup": ["email", "password", "password_confirmation", "name", "locale"],
         "/api/auth/login": ["email", "password"],
         "/api/auth/forgot": ["email"],
         "/api/auth/reset": ["reset_token", "password", "password_confirmation"],
+        "/api/auth/email/confirm": ["confirm_token"],
+        "/api/auth/email/reject": ["confirm_token"],
+        "/api/auth/email/resend": ["email"],
+        "/api/auth/email/undo": ["undo_token"],
     }
+
+    def test_every_text_field_is_tested(self):
+        assert {path: set(names) for path, names in self.text_fields.items()} == {
+            path: set(fields_of("POST", path)) for path in WITH_BODY
+        }
 
     def test_value_that_is_no_string_is_refused_by_name(self, api, ada):
         before = stored()
@@ -199,11 +231,24 @@ class TestTypes:
 class TestEmail:
     def test_text_that_is_no_email_is_refused(self, api):
         for email in NOT_EMAILS:
-            for response in (api.sign_up(email=email), api.log_in(email=email), api.forgot(email)):
+            resend = api.post("/api/auth/email/resend", json={"email": email})
+            for response in (
+                *(api.sign_up(email=email), api.log_in(email=email), api.forgot(email), resend),
+            ):
                 with case(email=email, url=response.url):
                     errors = assert_error(response, 400, "SchemaValidationError")
                     assert errors == {"email": ["Not a valid email address."]}
         assert stored() == []
+
+    def test_change_to_what_is_no_email_is_refused(self, api, ada):
+        before = stored()
+        for email in NOT_EMAILS:
+            with case(email=email):
+                body = {"email": email, "current_password": ADA["password"]}
+                response = api.put("/api/auth/email", json=body, token=ada["token"])
+                errors = assert_error(response, 400, "SchemaValidationError")
+                assert errors == {"email": ["Not a valid email address."]}
+        assert stored() == before
 
 
 class TestNewPassword:
@@ -304,11 +349,10 @@ class TestLength:
         """Return each text field of each endpoint with its limit: a list has that of a line."""
         found = []
         for method, path, body, token in ENDPOINTS:
-            declared = getattr(API_ROUTES[path], method.lower()).operation.body().fields
-            for name, field in declared.items():
+            for name, field in fields_of(method, path).items():
                 line = getattr(field, "inner", field)
-                others = ("_id", "added_by", "reset_token", "refresh_token")
-                if isinstance(line, String) and name not in others:
+                is_other = name in ("_id", "added_by") or name.endswith("_token")
+                if isinstance(line, String) and not is_other:
                     limit = line.metadata["maxLength"]
                     found.append((method, path, body, token, name, limit, line is not field))
         return found
@@ -329,7 +373,12 @@ class TestLength:
         limits = {(name, limit) for *_, name, limit, _ in fields}
         movies = {("name", 400), ("casts", 200), ("genres", 200), ("id", 100)}
         passwords = ("password", "password_confirmation", "current_password")
-        others = {("email", 320), ("role", 100), *((name, 1024) for name in passwords)}
+        others = {
+            ("email", 320),
+            ("role", 100),
+            ("locale", 35),
+            *((name, 1024) for name in passwords),
+        }
         assert limits == movies | others
 
     def test_longest_texts_are_accepted(self, api, ada):
@@ -459,6 +508,10 @@ class TestOrderOfRefusals:
         for method, path, token in (
             ("POST", "/api/auth/reset", "nonsense"),
             ("PUT", "/api/auth/password", "nonsense"),
+            ("PUT", "/api/auth/email", "nonsense"),
+            ("POST", "/api/auth/email/confirm", "nonsense"),
+            ("POST", "/api/auth/email/reject", "nonsense"),
+            ("POST", "/api/auth/email/undo", "nonsense"),
             ("POST", "/api/users", "nonsense"),
         ):
             response = api.request(method, path, json={"password": "password1"}, token=token)
@@ -484,6 +537,17 @@ class TestOrderOfRefusals:
         body = {"password": NEW_PASSWORD, "current_password": "wrong"}
         response = api.put("/api/auth/password", json=body, token=ada["token"])
         assert assert_error(response, 400, "SchemaValidationError").keys() == {"current_password"}
+
+    def test_fields_come_before_the_password_of_a_change(self, api, ada):
+        for email, wrong in (("ada", "email"), (EVE["email"], "current_password")):
+            body = {"email": email, "current_password": "wrong"}
+            response = api.put("/api/auth/email", json=body, token=ada["token"])
+            assert assert_error(response, 400, "SchemaValidationError").keys() == {wrong}
+
+    def test_fields_come_before_the_age_of_the_login(self, api, ada, clock):
+        clock.shift(601)
+        response = api.put("/api/auth/email", json={"email": "ada"}, token=ada["token"])
+        assert assert_error(response, 400, "SchemaValidationError").keys() == {"email"}
 
     def test_fields_come_before_the_taken_email(self, api, ada):
         errors = assert_error(api.sign_up(**self.weak), 400, "SchemaValidationError")

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from database.models import User
+from services.link_service import LINKS
 from tests.support.assertions import assert_error, case, raw_get
 from tests.support.forged_tokens import FORGED
 from tests.support.token_endpoints import (
@@ -13,6 +14,7 @@ from tests.support.token_endpoints import (
     EACH_ACCEPTED,
     NEW,
     NO_TOKEN,
+    READING,
     REJECTED,
     SECONDS,
     TOKEN_ENDPOINTS,
@@ -41,8 +43,8 @@ class TestScope:
     def test_token_of_another_scope_is_rejected(self, api, tokens):
         for endpoint, scope in REJECTED:
             assert_rejected(send(api, endpoint, tokens[scope]))
-            for valid, own in (("verify", "access"), ("page", "pwd_reset")):
-                assert send(api, valid, tokens[own]).status_code == 200
+            for own, reading in READING.items():
+                assert send(api, reading, tokens[own]).status_code == 200
         assert api.refresh(tokens["refresh"]).status_code == 200
 
 
@@ -69,7 +71,7 @@ class TestNumberOfToken:
     @EACH_ACCEPTED
     def test_number_out_of_range_is_rejected(self, api, tokens, endpoint, scope):
         header, claims = decode_parts(tokens[scope])
-        for name in {"exp", "iat", "nbf", "gen", "auth_time", "pwv"} & {*claims, "nbf"}:
+        for name in {"exp", "iat", "nbf", "gen", "auth_time", "pwv", "ev"} & {*claims, "nbf"}:
             for number in NUMBERS:
                 with case(claim=name, number=repr(number)[:20]):
                     assert_rejected(send(api, endpoint, sign(header, claims | {name: number})))
@@ -92,9 +94,8 @@ class TestNumberOfToken:
         header, claims = decode_parts(tokens[scope])
         for number in (int(claims["exp"]), 10**11):
             forged = sign(header, claims | {"exp": number, "iat": 0, "nbf": 0})
-            assert send(api, "page" if scope == "pwd_reset" else "verify", forged).status_code in (
-                (200,) if scope != "refresh" else (401,)
-            )
+            reading, status = READING.get(scope, "verify"), 200 if scope in READING else 401
+            assert send(api, reading, forged).status_code == status
 
 
 class TestLengthOfToken:
@@ -119,13 +120,13 @@ class TestRevokedToken:
     def test_token_of_a_deleted_user_is_rejected(self, api, tokens):
         User.objects.delete()
         for endpoint, scope in ACCEPTED:
-            error = "BadTokenError" if scope == "pwd_reset" else "SessionEndedError"
+            error = "BadTokenError" if scope in LINKS else "SessionEndedError"
             assert_rejected(send(api, endpoint, tokens[scope]), error)
 
     def test_session_token_is_rejected_after_logout(self, api, tokens):
         send(api, "logout", tokens["refresh"])
         for endpoint, scope in ACCEPTED:
-            if scope != "pwd_reset":
+            if scope not in LINKS:
                 assert_rejected(send(api, endpoint, tokens[scope]), "SessionEndedError")
 
     @EACH_ACCEPTED
@@ -133,7 +134,7 @@ class TestRevokedToken:
         header, claims = decode_parts(tokens[scope])
         for unknown in ({"sub": "0" * 24}, {"sid": "0" * 16}):
             if unknown.keys() <= claims.keys():
-                error = "BadTokenError" if scope == "pwd_reset" else "SessionEndedError"
+                error = "BadTokenError" if scope in LINKS else "SessionEndedError"
                 assert_rejected(send(api, endpoint, sign(header, claims | unknown)), error)
 
 
@@ -181,9 +182,16 @@ class TestLeeway:
 
 
 class TestAuthorizationHeader:
-    @pytest.mark.parametrize("name", ["GET verify", "POST refresh", "DELETE logout", "POST reset"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("GET verify", "POST refresh", "DELETE logout", "POST reset"),
+            *("POST email/confirm", "POST email/reject", "POST email/undo"),
+        ],
+    )
     def test_malformed_header_is_no_token(self, api, tokens, name):
-        method, endpoint = name.split()
+        method, path = name.split()
+        endpoint = path.rpartition("/")[2]
         body = NEW if endpoint == "reset" else None
         valid = tokens[sorted(TOKEN_ENDPOINTS[endpoint].scopes)[0]]
         for header in (
@@ -193,7 +201,7 @@ class TestAuthorizationHeader:
             "Basic eDp5, Bearer {valid}",
         ):
             headers = {"Authorization": header.format(valid=valid)}
-            response = api.request(method, f"/api/auth/{endpoint}", json=body, headers=headers)
+            response = api.request(method, f"/api/auth/{path}", json=body, headers=headers)
             assert_error(response, 401, "MissingTokenError")
             assert response.headers["WWW-Authenticate"] == NO_TOKEN
 
@@ -204,9 +212,18 @@ class TestAuthorizationHeader:
         assert_error(response, 401, "MissingTokenError")
         assert response.headers["WWW-Authenticate"] == NO_TOKEN
 
-    def test_reset_without_any_token_names_the_field(self, api):
-        response = api.post("/api/auth/reset", json=NEW)
-        assert assert_error(response, 400, "SchemaValidationError").keys() == {"reset_token"}
+    @pytest.mark.parametrize(
+        ("path", "body", "field"),
+        [
+            ("reset", NEW, "reset_token"),
+            ("email/confirm", None, "confirm_token"),
+            ("email/reject", None, "confirm_token"),
+            ("email/undo", None, "undo_token"),
+        ],
+    )
+    def test_link_without_any_token_names_the_field(self, api, path, body, field):
+        response = api.post(f"/api/auth/{path}", json=body)
+        assert assert_error(response, 400, "SchemaValidationError").keys() == {field}
 
     def test_tokens_separated_by_a_comma_are_one_bad_token(self, api, tokens):
         assert_rejected(api.verify(f"{tokens['access']},{tokens['access']}"))

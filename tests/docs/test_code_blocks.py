@@ -17,6 +17,7 @@ from functools import partial
 import markdown
 import pytest
 import yaml
+from babel.messages.pofile import PoFileError, read_po
 from dotenv import dotenv_values
 
 from config import SettingsError, SettingsSchema, load_settings
@@ -33,6 +34,7 @@ from tests.support.tokens import KEY
 # The tests that run the blocks of a folder of docs/.
 RUN_BY = {
     "book": "tests/docs/test_book.py",
+    "concepts": "tests/docs/test_tutorial.py",
     "how-to": "tests/docs/test_how_to.py",
     "tutorial": "tests/docs/test_tutorial.py",
 }
@@ -91,6 +93,7 @@ PARSERS = {
     "yaml": lambda source, _: yaml.safe_load(source),
     "nginx": check_nginx,
     "http": check_http,
+    "po": lambda source, _: read_po(io.StringIO(source), abort_invalid=True),
     "mermaid": check_mermaid,  # tests/docs/test_site.py renders it
 }
 RUN = {"sh", "python", "js", "diff"}
@@ -150,6 +153,7 @@ def test_block_is_valid(page, block, tmp_path):
         ("yaml", "- [", yaml.YAMLError),
         ("nginx", "proxy_pas http://127.0.0.1:5000;", AssertionError),
         ("http", "POST\n", AssertionError),
+        ("po", 'msgid "a\n', PoFileError),
         ("mermaid", "pie\n", AssertionError),
     ],
 )

@@ -1,42 +1,57 @@
 """docs/concepts: the sequence diagrams and the table of revoked sessions, done over HTTP."""
 
 import re
+import time
 
 import pytest
 
-from database.models import ADMIN, User
+from config import LINK_PAGES, VERIFICATION
+from database.db import ensure_indexes
+from database.emails import ReservedEmail
+from database.models import ADMIN, Job, User
 from jobs import lanes
 from jobs.queue import SEND_DELAY
+from services.link_service import LINKS, encode_link
 from services.session_service import MAX_SESSIONS
+from services.token_service import CHANGE, CONFIRM, UNDO
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.database_commands import recorded_commands
-from tests.support.markdown import sections, table
+from tests.support.markdown import code, sections, table
 from tests.support.processes import HOME
 from tests.support.smtp_server import token_in
 from tests.support.tokens import decode_parts, reset_token
 from tests.support.users import create_session, create_user
 
 CONCEPTS = HOME / "docs" / "concepts"
-RESET_FLOW, SESSIONS = sections(CONCEPTS / "reset-flow.md"), sections(CONCEPTS / "sessions.md")
+RESET_FLOW, CHANGE_FLOW, ADDRESSES, SESSIONS = (
+    sections(CONCEPTS / f"{name}.md")
+    for name in ("reset-flow", "address-change", "email-addresses", "sessions")
+)
 MESSAGE = re.compile(r"^ *(\w)-?->>(\w): (.+)$", re.M)
 
 
+def commands_of(flow):
+    """Return the command of each step of a flow."""
+    rows = table(flow["What happens if it stops there"], "step")
+    return tuple(command.strip("`") for _, command, *_ in rows if command)
+
+
+@pytest.fixture
+def commands(database):
+    with recorded_commands() as recorder:
+        yield recorder
+
+
+@pytest.mark.parametrize("flow", [RESET_FLOW, CHANGE_FLOW], ids=["reset", "change"])
+def test_each_step_of_a_diagram_has_its_row(flow):
+    steps = MESSAGE.findall(flow[""].blocks[0].source)
+    numbers = [row[0] for row in table(flow["What happens if it stops there"], "step")]
+    assert numbers == [*map(str, range(1, len(steps) + 1)), f"after {len(steps)}"]
+    smtp = [receiver == "S" for _, receiver, _ in steps]
+    assert [command == "SMTP" for command in commands_of(flow)] == smtp
+
+
 class TestResetFlow:
-    STEPS = MESSAGE.findall(RESET_FLOW[""].blocks[0].source)
-    ROWS = table(RESET_FLOW["What happens if it stops there"], "step")
-    COMMANDS = tuple(command.strip("`") for _, command, *_ in ROWS if command)
-
-    @pytest.fixture
-    def commands(self, database):
-        with recorded_commands() as recorder:
-            yield recorder
-
-    def test_each_step_has_its_row(self):
-        numbers = [str(number) for number in range(1, len(self.STEPS) + 1)]
-        assert [row[0] for row in self.ROWS] == [*numbers, f"after {len(self.STEPS)}"]
-        smtp = [receiver == "S" for _, receiver, _ in self.STEPS]
-        assert [command == "SMTP" for command in self.COMMANDS] == smtp
-
     def test_commands_are_those_of_the_product(
         self, commands, app, api, ada, stopped_worker, mailbox, clock, monkeypatch
     ):
@@ -50,7 +65,60 @@ class TestResetFlow:
         token = token_in(mailbox.mails[0])
         assert api.get(f"/reset/{token}").status_code == 200
         assert api.reset(token).status_code == 200
-        assert tuple(commands.names) == tuple(c for c in self.COMMANDS if c != "SMTP")
+        expected = commands_of(RESET_FLOW)
+        assert tuple(commands.names) == tuple(it for it in expected if it != "SMTP")
+
+
+class TestChangeFlow:
+    @pytest.fixture
+    def work(self, app, stopped_worker, clock, commands, mailbox):
+        """Return a function that sends the mails, unrecorded, and returns the last one's token."""
+
+        def work():
+            recorded = list(commands.names)
+            clock.shift(SEND_DELAY)
+            with app.app_context():
+                stopped_worker.run_due_jobs()
+            commands.names[:] = recorded
+            return token_in(mailbox.mails[-1])
+
+        return work
+
+    def test_commands_are_those_of_the_product(self, commands, api, ada, work):
+        User.objects.update(set__verified_at=1.0)
+        ensure_indexes(ReservedEmail)  # once per process
+        commands.names.clear()
+        change = {"email": "ada@new.example", "current_password": ADA["password"]}
+        assert api.put("/api/auth/email", token=ada["token"], json=change).ok
+        assert api.post("/api/auth/email/confirm", token=work()).ok
+        assert api.post("/api/auth/email/undo", token=work()).ok
+        assert tuple(commands.names) == commands_of(CHANGE_FLOW)
+
+
+class TestAddresses:
+    def test_table_has_every_link(self):
+        rows = table(ADDRESSES["The links"], "scope")
+        written = {
+            code(scope)[0]: (code(page)[0], code(claim)[0], code(setting)[0])
+            for scope, page, claim, setting, _ in rows
+        }
+        pages = {name: f"/{page}/<token>" for name, page in LINK_PAGES.items()}
+        assert written == {
+            scope: (pages[link.url_setting], link.version_claim, link.lifetime_setting)
+            for scope, link in LINKS.items()
+        }
+
+    @pytest.mark.parametrize("row", table(ADDRESSES["EMAIL_VERIFICATION"], "setting"))
+    def test_setting_does_what_its_row_says(self, make_app, http, row):
+        setting, mails, tells, login, _ = row
+        http.app = make_app(EMAIL_VERIFICATION=code(setting)[0], RATELIMIT_ENABLED=False)
+        assert ("id" in http.sign_up().json()) == (tells == "yes")
+        assert Job.objects.count() == {"nothing": 0, "a link": 1}[mails]
+        assert http.log_in().ok == (login == "yes")
+
+    def test_table_has_every_setting(self):
+        rows = table(ADDRESSES["EMAIL_VERIFICATION"], "setting")
+        assert [code(setting)[0] for setting, *_ in rows] == [*VERIFICATION]
 
 
 class Actor:
@@ -132,6 +200,20 @@ class Actions:
     def reset(self):
         self.api.reset(reset_token(self.app, self.user))
 
+    def use_link(self, scope, path):
+        with self.app.app_context():
+            token = encode_link(LINKS[scope], self.user).rpartition("/")[2]
+        assert self.api.post(path, token=token).status_code == 200
+
+    def confirm_signup(self):
+        self.use_link(CONFIRM, "/api/auth/email/confirm")
+
+    def confirm_change(self):
+        self.use_link(CHANGE, "/api/auth/email/confirm")
+
+    def undo_change(self):
+        self.use_link(UNDO, "/api/auth/email/undo")
+
     def change_role(self):
         admin = create_session(self.app, create_user("admin@example.com", role=ADMIN))
         path, role = f"/api/users/{self.user.id}", {"role": ADMIN}
@@ -162,6 +244,9 @@ ACTIONS = {
     "`DELETE /api/auth/sessions`": Actions.revoke_all,
     "`PUT /api/auth/password`": Actions.change_password,
     "`POST /api/auth/reset`": Actions.reset,
+    "`POST /api/auth/email/confirm` of a signup": Actions.confirm_signup,
+    "`POST /api/auth/email/confirm` of a change": Actions.confirm_change,
+    "`POST /api/auth/email/undo`": Actions.undo_change,
     "`PATCH /api/users/<user_id>` with another `role`": Actions.change_role,
     "`PATCH /api/users/me` with another `name`": Actions.change_name,
     "`DELETE /api/users/me`": Actions.delete_user,
@@ -170,22 +255,32 @@ ACTIONS = {
     "a login above the limit": Actions.log_in_above_the_limit,
 }
 
+PENDING = {"id": "a" * 24, "email": "ada@new.example"}
+
 
 class TestWhatEndsWhichSessions:
     ROWS = table(SESSIONS["What ends which sessions"], "request or event")
 
     @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
     def test_row_says_what_ends(self, app, api, ada, row):
-        name, this_session, other_sessions, links = row
+        name, this_session, other_sessions, links, change = row
         actions = Actions(app, api, ada)
+        self.store_changes_of_the_email(actions.user)
         link = reset_token(app, actions.user)
         ACTIONS[name](actions)
         assert self.is_active(api, ada) == this_session.startswith("stays")
         assert self.is_active(api, actions.other) == other_sessions.startswith("stay")
+        assert bool(User.objects(pending_change__id=PENDING["id"])) == (change == "stays")
         assert (api.reset(link).status_code == 200) == (links == "stay")
 
     def test_each_action_has_a_row(self):
         assert [name for name, *_ in self.ROWS] == [*ACTIONS]
+
+    @staticmethod
+    def store_changes_of_the_email(user):
+        """Store one that waits and one that can be undone."""
+        former = {"b" * 24: {"email": "ada@old.example", "at": time.time()}}
+        user.modify(set__pending_change=PENDING, set__former_emails=former)
 
     @staticmethod
     def is_active(api, pair):

@@ -10,28 +10,36 @@ from pymongo import MongoClient
 from database.db import ensure_indexes
 from database.documents import DOCUMENTS
 from database.migrations import VERSIONS
+from database.models import Session
 from jobs.queue import SEND_DELAY
 from resources.routes import API_ROUTES
-from services.mail_kinds import RESET_PASSWORD
-from services.token_service import ACCESS, PWD_RESET, REFRESH, SCHEMAS
+from services.mail_kinds import EMAIL_CHANGED, RESET_PASSWORD
+from services.token_service import ACCESS, CHANGE, CONFIRM, PWD_RESET, REFRESH, SCHEMAS, UNDO
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.markdown import code, sections, table
 from tests.support.processes import HOME
+from tests.support.smtp_server import token_in
 from tests.support.tokens import decode_parts
 
 CONCEPTS = HOME / "docs" / "concepts"
 STORED, TOKENS = sections(CONCEPTS / "documents.md"), sections(CONCEPTS / "tokens.md")
 COLLECTIONS = [code(cell)[0] for cell, *_ in table(STORED[""], "collection")]
 EACH_COLLECTION = pytest.mark.parametrize("name", COLLECTIONS)
-EXAMPLES = {
-    ACCESS: TOKENS["The access token"],
-    REFRESH: TOKENS["The refresh token"],
-    PWD_RESET: TOKENS["The reset token"],
-}
+EXAMPLES = [json.loads(block.source) for part in TOKENS.values() for block in part.blocks]
 EACH_SCOPE = pytest.mark.parametrize("scope", SCHEMAS)
 # The keys of a map, as the table of fields writes them.
-MAP_KEYS = {r"[0-9a-f]{16}": "<id>", r"g\d+": "<generation>"}
+MAP_KEYS = {r"[0-9a-f]{16}": "<id>", r"g\d+": "<generation>", r"[0-9a-f]{24}": "<change>"}
+OLD_EMAIL, NEW_EMAIL = "ada@old.example", "ada@new.example"
 HEX_ID = re.compile(r"[0-9a-f]{24}")
+
+
+def confirm(api, token):
+    assert api.post("/api/auth/email/confirm", json={"confirm_token": token}).status_code == 200
+
+
+def change_email(api, token, email, password):
+    body = {"email": email, "current_password": password}
+    assert api.put("/api/auth/email", token=token, json=body).status_code == 200
 
 
 def placeholder(key):
@@ -68,7 +76,7 @@ class TestDocuments:
 
     @pytest.fixture
     def app(self, make_app):
-        return make_app(APP_ENV="development")
+        return make_app(APP_ENV="development", EMAIL_VERIFICATION="optional")
 
     @pytest.fixture
     def work(self, app, stopped_worker, clock):
@@ -82,11 +90,48 @@ class TestDocuments:
         return work_after
 
     @pytest.fixture
-    def stored(self, api, work, mailbox, collections):
-        """Return what the product stores of Ada, in the order of the examples."""
-        pair = self.log_in_on_two_devices(api)
-        users, jobs = [*collections["user"].find()], collections["job"]
+    def notice(self, api, work, mailbox, collections):
+        """Sign Ada up, change her email and return the job that her former email is notified by."""
+        api.sign_up(email=OLD_EMAIL, name="Ada")
         work(SEND_DELAY)
+        confirm(api, token_in(mailbox.mails[-1]))
+        token = api.log_in(email=OLD_EMAIL).json()["token"]
+        change_email(api, token, ADA["email"], ADA["password"])
+        work(SEND_DELAY)
+        confirm(api, token_in(mailbox.mails[-1]))
+        api.log_out(token)
+        return collections["job"].find_one({"arguments.mail": EMAIL_CHANGED})
+
+    @pytest.fixture
+    def stored(self, api, work, mailbox, collections, notice):
+        """Return what the product stores of Ada, in the order of the examples."""
+        jobs = collections["job"]
+        pair = self.log_in_on_two_devices(api)
+        change_email(api, pair["token"], NEW_EMAIL, NEW_PASSWORD)
+        users = [*collections["user"].find()]
+        reserved = [*collections["reserved_email"].find({"_id": OLD_EMAIL})]
+        work(SEND_DELAY)
+        queued, delayed = self.delay_a_reset_link(api, work, mailbox, jobs)
+        work(60)
+        movie = {"name": "Heat", "casts": ["Al Pacino"], "genres": ["Crime"]}
+        api.post("/api/movies", token=pair["token"], json=movie)
+        movies = [*collections["movie"].find()]
+        copies = [*collections["sent_mail"].find({"_id": queued["_id"]})]
+        assert api.get("/readyz").status_code == 200
+        password = {"current_password": NEW_PASSWORD}
+        api.delete("/api/users/me", token=pair["token"], json=password)
+        return {
+            "user": users,
+            "reserved_email": reserved,
+            "job": [queued, delayed, notice, *jobs.find()],
+            "sent_mail": copies,
+            "movie": movies,
+            **{name: [*collections[name].find()] for name in ("schema_version", "write_check")},
+        }
+
+    @staticmethod
+    def delay_a_reset_link(api, work, mailbox, jobs):
+        """Return the job of a link before and after the mail server refuses it for now."""
         api.forgot()
         queued = jobs.find_one({"arguments.mail": RESET_PASSWORD})
         mailbox.reply = "451 later"
@@ -95,26 +140,10 @@ class TestDocuments:
         # The embedded database returns 0.
         delayed["waits_for_service"] = bool(delayed["waits_for_service"])
         mailbox.accept_everything()
-        work(60)
-        movie = {"name": "Heat", "casts": ["Al Pacino"], "genres": ["Crime"]}
-        api.post("/api/movies", token=pair["token"], json=movie)
-        movies = [*collections["movie"].find()]
-        copies = [*collections["sent_mail"].find({"_id": queued["_id"]})]
-        assert api.get("/readyz").status_code == 200
-        confirmed = {"current_password": NEW_PASSWORD}
-        api.delete("/api/users/me", token=pair["token"], json=confirmed)
-        return {
-            "user": users,
-            "job": [queued, delayed, *jobs.find()],
-            "sent_mail": copies,
-            "movie": movies,
-            "schema_version": [*collections["schema_version"].find()],
-            "write_check": [*collections["write_check"].find()],
-        }
+        return queued, delayed
 
     @staticmethod
     def log_in_on_two_devices(api):
-        api.sign_up(name="Ada")
         pair = api.log_in().json()
         pair = api.refresh(pair["refresh_token"]).json()
         change = {"current_password": ADA["password"], "password": NEW_PASSWORD}
@@ -144,6 +173,16 @@ class TestDocuments:
         assert {path for path, is_leaf in found if is_leaf} <= fields
         assert fields <= {path for path, _ in found}
 
+    def test_tables_have_every_field_of_the_classes(self):
+        for document in DOCUMENTS:
+            section = STORED[document._get_collection_name()]
+            written = {code(field)[0].split(".")[0] for field, _ in table(section, "field")}
+            assert {it.db_field for it in document._fields.values()} <= written
+        fields = [code(field)[0].split(".") for field, _ in table(STORED["user"], "field")]
+        assert {names[2] for names in fields if len(names) > 2 and names[0] == "sessions"} == {
+            *Session._fields
+        }
+
     @EACH_COLLECTION
     def test_table_has_every_index(self, collections, name):
         for document in DOCUMENTS:
@@ -162,14 +201,21 @@ class TestDocuments:
 
 class TestTokens:
     @pytest.fixture
-    def tokens(self, ada, mailed_token):
+    def tokens(self, api, ada, mailed_token, mailbox):
         """Return header and claims of a token of each scope."""
         tokens = {ACCESS: ada["token"], REFRESH: ada["refresh_token"], PWD_RESET: mailed_token}
+        api.post("/api/auth/email/resend", json={"email": ADA["email"]})
+        tokens[CONFIRM] = token_in(mailbox.wait_for(2)[-1])
+        confirm(api, tokens[CONFIRM])
+        change_email(api, ada["token"], NEW_EMAIL, ADA["password"])
+        tokens[CHANGE] = token_in(mailbox.wait_for(3)[-1])
+        confirm(api, tokens[CHANGE])
+        tokens[UNDO] = token_in(mailbox.wait_for(4)[-1])
         return {scope: decode_parts(token) for scope, token in tokens.items()}
 
     @EACH_SCOPE
     def test_example_has_the_shape_of_a_token(self, tokens, scope):
-        (example,) = (json.loads(block.source) for block in EXAMPLES[scope].blocks)
+        (example,) = (it for it in EXAMPLES if it["payload"]["scope"] == scope)
         header, claims = tokens[scope]
         assert shape(example) == shape({"header": header, "payload": claims})
         assert example["payload"]["scope"] == claims["scope"] == scope

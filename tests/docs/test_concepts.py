@@ -12,7 +12,7 @@ from database import models, sent_mail
 from jobs import backoff, errors, lanes, queue, smtp, worker
 from resources.routes import API_ROUTES, DEVELOPMENT_ROUTES, PAGE_ROUTES
 from scripts.lint.source import read_files
-from services import health_service, session_grace, session_service
+from services import email_service, health_service, session_grace, session_service
 from services.errors import MissingTokenError, TokenError
 from tests.support.markdown import code, prose, sections, table
 from tests.support.processes import HOME
@@ -20,11 +20,19 @@ from tests.support.settings import DEFAULTS
 
 CONCEPTS = HOME / "docs" / "concepts"
 PAGES = sorted(CONCEPTS.glob("*.md"))
-RESET_FLOW, JOBS, TOKENS, DOCUMENTS, GLOSSARY = (
-    CONCEPTS / f"{name}.md" for name in ("reset-flow", "jobs", "tokens", "documents", "glossary")
+RESET_FLOW, CHANGE_FLOW, JOBS, TOKENS, DOCUMENTS, GLOSSARY = (
+    CONCEPTS / f"{name}.md"
+    for name in ("reset-flow", "address-change", "jobs", "tokens", "documents", "glossary")
 )
 JOB_MODULES = (backoff, lanes, queue, smtp, worker)
-OTHER_MODULES = (health_service, models, sent_mail, session_grace, session_service)
+OTHER_MODULES = (
+    email_service,
+    health_service,
+    models,
+    sent_mail,
+    session_grace,
+    session_service,
+)
 ROUTES = API_ROUTES | PAGE_ROUTES | DEVELOPMENT_ROUTES
 
 # `NAME` (85 s) in a sentence, and `NAME` | 85 in a table.
@@ -95,6 +103,7 @@ SELF_EXPLAINING = {
     "email",
     "genres",
     "html",
+    "id",
     "ip",
     "mail",
     "name",
@@ -102,9 +111,11 @@ SELF_EXPLAINING = {
     "sent_at",
     "sessions",
     "state",
+    "subject",
     "text",
     "to",
     "typ",
+    "until",
     "user_agent",
     "user_id",
     "version",
@@ -201,9 +212,10 @@ class TestJobs:
         assert {state.lower() for state in states} == stored | {"leased", "deleted"}
 
 
-class TestResetFlow:
-    def test_code_is_at_most_five_files(self):
-        rows = table(sections(RESET_FLOW)["The code, in five files"], "file")
+class TestFlows:
+    @pytest.mark.parametrize("page", [RESET_FLOW, CHANGE_FLOW], ids=lambda page: page.stem)
+    def test_code_is_at_most_five_files(self, page):
+        rows = table(sections(page)["The code, in five files"], "file")
         assert 1 <= len(rows) <= 5
         for file, names in rows:
             source = (HOME / code(file)[0]).read_text()

@@ -32,7 +32,12 @@ def is_of_tests(block):
 
 CHANGES = [page for page in PAGES if blocks(page, "diff")]
 # Pages without a change; a test of its own runs the block of each.
-OTHERS = {"put-a-front-end-before-it", "swap-the-database", "swap-the-mail-server"}
+OTHERS = {
+    "add-a-language",
+    "put-a-front-end-before-it",
+    "swap-the-database",
+    "swap-the-mail-server",
+}
 EACH_CHANGE = pytest.mark.parametrize("page", CHANGES, ids=[page.stem for page in CHANGES])
 
 
@@ -94,6 +99,27 @@ def test_emails_go_to_the_mail_server_of_the_page(run, mailbox, smtp):
     assert run_block(page, server.settings, {}).endswith("0 queued again\n")
 
 
+def test_language_of_the_page_is_added_and_shown(copy):
+    page = FOLDER / "add-a-language.md"
+    add, check, show = blocks(page, "sh")
+    assert copy.run(add.source)[0] == 0
+    catalog = copy.folder / "translations" / "fr" / "LC_MESSAGES" / "messages.po"
+    text = catalog.read_text()
+    for entry in blocks(page, "po")[0].source.strip().split("\n\n"):
+        untranslated = re.sub('msgstr ".*"', 'msgstr ""', entry)
+        assert untranslated in text
+        text = text.replace(untranslated, entry)
+    catalog.write_text(text)
+    output = copy.run(check.source)[1]
+    assert "fr lacks a translation of: Your password is set" in output
+    assert "fr lacks a translation of: Choose a new password" not in output
+    locales = settings_of(page, 0)["MAIL_LOCALES"]
+    status, output = copy.run(f"export MAIL_LOCALES={locales}; {show.source}")
+    assert status == 0, output
+    assert "Subject: Réinitialisez votre mot de passe Movie-bag\n\nBonjour Ada,\n" in output
+    assert "open this link within 10 minutes" in output
+
+
 # The requests of a client whose access token expires: 5 at once, and one after a logout.
 CLIENT = """
 import { MovieBag } from "./movie_bag.mjs";
@@ -104,6 +130,7 @@ const user = { email: "ada@example.com", password: "correct horse battery" };
 await bag.request("POST", "/api/auth/signup", user);
 const wrong = await bag.request("POST", "/api/auth/login", { ...user, password: "x" });
 pair = await (await bag.request("POST", "/api/auth/login", user)).json();
+const link = await bag.request("POST", "/api/auth/email/confirm", { confirm_token: "x" });
 const first = pair;
 const verify = () => bag.request("GET", "/api/auth/verify");
 let statuses = [];
@@ -114,7 +141,8 @@ while (pair === first) {
 const refreshes = stored;
 await bag.request("DELETE", "/api/auth/logout");
 const ended = await verify();
-console.log(JSON.stringify([wrong.status, statuses, refreshes, ended.status, pair, logins]));
+const ends = [ended.status, pair, logins];
+console.log(JSON.stringify([wrong.status, link.status, statuses, refreshes, ...ends]));
 """
 
 
@@ -128,7 +156,7 @@ def test_wrapper_of_fetch_refreshes_once_and_logs_in(run, tmp_path):
         ["node", "client.mjs", server.url], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert printed.stderr == ""
-    assert json.loads(printed.stdout) == [401, [200] * 5, 1, 401, None, 1]
+    assert json.loads(printed.stdout) == [401, 401, [200] * 5, 1, 401, None, 1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])

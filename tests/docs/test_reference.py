@@ -88,10 +88,10 @@ class TestErrors:
     def test_operations_are_those_that_answer_it(self):
         sections = [" ".join(part.split()) for part in errors.render().split("\n## ")]
         answered = {part.split("`")[1]: part.partition("Answered by: ")[2] for part in sections[1:]}
-        assert answered["UsedTokenError"] == "[resetPassword](api.md#resetpassword)"
+        assert answered["UsedTokenError"].startswith("[resetPassword](api.md#resetpassword), ")
         assert answered["InternalServerError"] == "any request"
         assert answered["RequestTooLargeError"].startswith("every operation but [checkHealth]")
-        assert answered["LastAdminError"].count("](api.md#") == 3
+        assert answered["LastAdminError"].count("](api.md#") == 4
 
     def test_every_error_says_when_and_what_to_do(self):
         for described in errors.described_errors():
@@ -167,6 +167,7 @@ class TestEvents:
         act_as_admin(api, admin)
         use_sessions(api)
         use_passwords(api, mailbox)
+        use_emails(api, mailbox)
         documented = {it: set(events.FIELDS[it]) for it in Event if it not in MAIL_EVENTS}
         found = {event: names for event, names in fields().items() if event in documented}
         assert found == documented
@@ -210,6 +211,30 @@ def use_passwords(api, mailbox):
     api.put("/api/auth/password", json=body, token=token)
     api.put("/api/auth/password", json=body | {"current_password": ADA["password"]}, token=token)
     api.forgot()
-    wait_until(lambda: any("/reset/" in text_of(mail) for mail in mailbox.to(ADA["email"])))
-    (mail,) = (it for it in mailbox.to(ADA["email"]) if "/reset/" in text_of(it))
-    api.reset(token_in(mail), ADA["password"])
+    api.reset(mailed_token(mailbox, ADA["email"], "reset"), ADA["password"])
+
+
+def use_emails(api, mailbox):
+    api.sign_up(**EVE)
+    api.app.config["EMAIL_VERIFICATION"] = "required"
+    api.log_in(**EVE)
+    api.post("/api/auth/email/resend", json={"email": EVE["email"]})
+    confirm = {"confirm_token": mailed_token(mailbox, EVE["email"], "confirm")}
+    api.post("/api/auth/email/confirm", json=confirm)
+    token = api.log_in(**EVE).json()["token"]
+    for name, action in (("bob", "reject"), ("carol", "confirm")):
+        change = {"email": f"{name}@example.com", "current_password": EVE["password"]}
+        api.put("/api/auth/email", json=change, token=token)
+        confirm = {"confirm_token": mailed_token(mailbox, change["email"], "confirm")}
+        api.post(f"/api/auth/email/{action}", json=confirm)
+    undo = {"undo_token": mailed_token(mailbox, EVE["email"], "undo")}
+    api.post("/api/auth/email/undo", json=undo)
+
+
+def mailed_token(mailbox, email, page):
+    """Return the token of the link to a page in an email to this address."""
+
+    def find():
+        return [mail for mail in mailbox.to(email) if f"/{page}/" in text_of(mail)]
+
+    return token_in(wait_until(find)[-1])

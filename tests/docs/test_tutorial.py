@@ -1,5 +1,7 @@
 """docs/tutorial, CONTRIBUTING.md, SECURITY.md: what they name exists, what they run does as shown.
 
+The commands of docs/concepts are run here too.
+
 In a table, the second column names a file and what that file defines, the third one tests.
 """
 
@@ -18,9 +20,12 @@ from tests.support.processes import HOME, Server, environment
 
 TUTORIAL = sorted((HOME / "docs/tutorial").glob("*.md"))
 PAGES = [*TUTORIAL, HOME / "CONTRIBUTING.md", HOME / "SECURITY.md"]
+CONCEPTS = sorted((HOME / "docs/concepts").glob("*.md"))
 PARTS = [page for page in TUTORIAL if page.name.startswith("part-")]
 WITH_COMMANDS = [
-    page for page in TUTORIAL if any(block.language == "sh" for block in code_blocks(page))
+    page
+    for page in (*TUTORIAL, *CONCEPTS)
+    if any(block.language == "sh" for block in code_blocks(page))
 ]
 # The headings of a second column that names what is here.
 NAMES_HERE = {"Here", "Its name here", "its one place"}

@@ -25,6 +25,7 @@ from services import event_service, user_service
 from services.event_service import Event
 from services.mail_kinds import ACCOUNT_DELETED, PASSWORD_CHANGED, RESET_PASSWORD
 from services.mail_queue import SEND_EMAIL
+from services.token_service import CONFIRM
 from tests.support.assertions import assert_error
 from tests.support.client import ADA, EVE
 from tests.support.concurrency import run_simultaneously, wait_until
@@ -32,12 +33,12 @@ from tests.support.processes import HOME, environment, free_port
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.smtp_server import token_in
 from tests.support.stored_user import read_stored_user, restore_user
-from tests.support.tokens import KEY, OTHER_KEY
+from tests.support.tokens import KEY, OTHER_KEY, link_token
 from tests.support.users import create_user
 
 COMMANDS = {
     "": {"user", "sessions", "mail", "movies", "db", "secret", "pseudonym"},
-    "user": {"create", "list", "promote", "demote", "delete"},
+    "user": {"create", "list", "promote", "demote", "verify", "delete"},
     "sessions": {"revoke"},
     "mail": {"list", "show", "delete", "retry", "purge"},
     "movies": {"import"},
@@ -207,12 +208,82 @@ class TestUserDemote:
         assert not is_admin(api)
 
 
+class TestUserVerify:
+    EMAILS = (ADA["email"], EVE["email"], "zoe@example.com")
+
+    @pytest.fixture
+    def users(self, app):
+        """Create three users: the email of the last one is verified already."""
+        users = [create_user(email) for email in self.EMAILS]
+        users[-1].modify(verified_at=5.0)
+        return users
+
+    @staticmethod
+    def verified():
+        return [user.email for user in User.objects.order_by("id") if user.is_verified]
+
+    def test_emails_are_verified(self, shell, users, caplog):
+        caplog.set_level("INFO", audit_log.__name__)
+        assert output(shell("user", "verify", " ADA@example.com", EVE["email"])) == "2 verified"
+        assert self.verified() == [*self.EMAILS]
+        events = [line for line in caplog.messages if line.startswith("event=")]
+        assert events == [f"event=email_confirmed user={user.id} ip=shell" for user in users[:2]]
+
+    def test_other_emails_stay_as_they_are(self, shell, users):
+        assert output(shell("user", "verify", ADA["email"])) == "1 verified"
+        assert self.verified() == [ADA["email"], "zoe@example.com"]
+
+    def test_verified_email_is_not_verified_again(self, shell, users):
+        assert output(shell("user", "verify", "zoe@example.com")) == "0 verified"
+        assert User.objects.get(email="zoe@example.com").verified_at == 5.0
+
+    def test_all_emails_are_verified(self, shell, users):
+        assert output(shell("user", "verify", "--all")) == "2 verified"
+        assert self.verified() == [*self.EMAILS]
+        assert User.objects.get(email="zoe@example.com").verified_at == 5.0
+        assert output(shell("user", "verify", "--all")) == "0 verified"
+
+    def test_unknown_emails_are_named_and_others_verified(self, shell, users):
+        unknown = ["x@example.com", "y@example.com"]
+        ended = shell("user", "verify", unknown[0], ADA["email"], unknown[1])
+        assert (ended.exit_code, ended.stdout) == (1, "1 verified\n")
+        assert ended.stderr.endswith(f"Error: No user has the email {', '.join(unknown)}\n")
+        assert self.verified() == [ADA["email"], "zoe@example.com"]
+
+    def test_text_that_is_no_email_verifies_nobody(self, shell, users):
+        assert "Not a valid email" in error_line(shell("user", "verify", ADA["email"], "ada"))
+        assert self.verified() == ["zoe@example.com"]
+
+    @pytest.mark.parametrize("words", [[], [ADA["email"], "--all"]], ids=" ".join)
+    def test_emails_and_all_exclude_each_other(self, shell, users, words):
+        ended = shell("user", "verify", *words)
+        assert ended.exit_code == 2
+        assert "Name some emails, or give --all." in ended.stderr
+        assert self.verified() == ["zoe@example.com"]
+
+    def test_mailed_link_is_void_afterwards(self, app, api, shell, users):
+        token = link_token(app, users[0], CONFIRM)
+        output(shell("user", "verify", ADA["email"]))
+        response = api.post("/api/auth/email/confirm", json={"confirm_token": token})
+        assert_error(response, 401, "UsedTokenError")
+
+    @pytest.mark.parametrize("mode", ["off", "optional", "required"])
+    def test_created_user_is_verified_and_gets_no_mail(self, make_app, mode):
+        runner = make_app(EMAIL_VERIFICATION=mode).test_cli_runner()
+        words = ["user", "create", ADA["email"], "--password", ADA["password"]]
+        output(runner.invoke(args=words))
+        assert self.verified() == [ADA["email"]]
+        assert Job.objects.first() is None
+
+
 class TestUserDelete:
     def test_confirmed_deletion_deletes_everything(self, api, ada, flask_process):
         store_job(ADA["email"], Job.FAILED)
         output(flask_process("user", "delete", "--yes", ADA["email"]))
         assert api.verify(ada["token"]).status_code == api.log_in().status_code == 401
-        assert User.objects.count() == Job.objects(kind=SEND_EMAIL).count() == 0
+        assert User.objects.count() == 0
+        jobs = Job.objects(kind=SEND_EMAIL)
+        assert {job.arguments["mail"] for job in jobs} <= {ACCOUNT_DELETED}  # if not sent yet
 
     def test_deletion_that_is_not_confirmed_changes_nothing(self, api, ada, shell):
         store_job(ADA["email"], Job.FAILED)
@@ -365,13 +436,14 @@ class TestMailList:
 class TestMailShow:
     def test_email_is_shown_without_a_valid_link(self, api, shell):
         api.sign_up(name="Ada L")
+        User.objects.update(set__verified_at=0.0)
         job = store_job(ADA["email"], Job.QUEUED, "SMTP 451 busy")
         printed = output(shell("mail", "show", str(job.id)))
         for text in (str(job.id), ADA["email"], RESET_PASSWORD, "queued", "SMTP 451 busy"):
             assert text in printed
         assert f"Message-ID: <{job.id}@movie-bag.com>" in printed
-        assert "Subject: Reset your Movie-bag password" in printed
-        assert "Hello Ada L," in printed
+        assert "\nSubject: " in printed
+        assert "Ada L" in printed
         assert "\nhttps://movie-bag.example/reset/...\n" in printed
         assert "eyJ" not in printed
 

@@ -3,14 +3,18 @@
 import itertools
 
 import pytest
+from bson import ObjectId
 
+from config import OPTIONAL
 from database.models import Job, User
 from jobs import lanes
 from services import movie_service
 from services.mail_kinds import RESET_PASSWORD
 from services.mail_queue import SEND_EMAIL
+from services.token_service import CONFIRM
 from tests.support.client import ADA
 from tests.support.database_commands import recorded_commands
+from tests.support.email_owners import change_email, link_token, wait_for_change
 from tests.support.emails import queue_email
 from tests.support.tokens import reset_token
 
@@ -24,8 +28,64 @@ def commands(database):
         yield recorder
 
 
+def new_change():
+    """Return email and id of a change."""
+    return {"email": f"ada-{next(NUMBERS)}@example.com", "change_id": str(ObjectId())}
+
+
+def verified(user):
+    """Return a user, whose email is verified now."""
+    User.objects(id=user.id).update(set__verified_at=1.0)
+    return user.reload()
+
+
 @pytest.fixture
-def requests(commands, app, api, ada, stopped_worker):
+def follow(commands, api):
+    """Return a function that sends the token of a link, and records only what that takes."""
+
+    def follow(path, field, token):
+        commands.names.clear()
+        response = api.post(f"/api/auth/email/{path}", json={field: token})
+        assert response.status_code == 200
+
+    return follow
+
+
+@pytest.fixture
+def email_requests(app, api, ada, stopped_worker, follow):
+    """Return a function for each request that is about an email."""
+    user = User.objects.get()
+
+    def sign_up():
+        app.config["EMAIL_VERIFICATION"] = OPTIONAL
+        api.sign_up(email=new_change()["email"])
+
+    def confirm():
+        User.objects(id=user.id).update(unset__verified_at=True)
+        follow("confirm", "confirm_token", link_token(app, CONFIRM, user))
+
+    def request_change():
+        fields = {"email": "ada@new.example", "current_password": ADA["password"]}
+        api.put("/api/auth/email", token=ada["token"], json=fields)
+
+    def confirm_change():
+        follow("confirm", "confirm_token", wait_for_change(app, verified(user), **new_change()))
+
+    def undo_change():
+        follow("undo", "undo_token", change_email(app, verified(user), **new_change()))
+
+    return {
+        "signup with a link": sign_up,
+        "resend": lambda: api.post("/api/auth/email/resend", json={"email": ADA["email"]}),
+        "confirm": confirm,
+        "request a change": request_change,
+        "confirm a change": confirm_change,
+        "undo a change": undo_change,
+    }
+
+
+@pytest.fixture
+def requests(commands, app, api, ada, email_requests):
     """Return a function for each request; the worker sends no commands meanwhile."""
     pair, emails = dict(ada), [f"user-{next(NUMBERS)}@example.com" for _ in range(2)]
 
@@ -37,13 +97,13 @@ def requests(commands, app, api, ada, stopped_worker):
         api.post("/api/movies", token=pair["token"], json=movie)
 
     def reset():
-        user = User.objects(email=ADA["email"]).only("password_version").get()
-        token = reset_token(app, user)
+        token = reset_token(app, User.objects.get(email=ADA["email"]))
         commands.names.clear()
         api.reset(token, f"staple horse {next(NUMBERS)} correct")
 
     return {
         "signup": lambda: api.sign_up(email=emails.pop()),
+        **email_requests,
         "login": api.log_in,
         "verify": lambda: api.verify(pair["token"]),
         "refresh": refresh,
@@ -58,12 +118,19 @@ class TestRequest:
     @pytest.mark.parametrize(
         ("name", "expected"),
         [
-            ("signup", {"insert": 1}),
+            # Is the email reserved: before and after the insert.
+            ("signup", {"find": 2, "insert": 1}),
+            ("signup with a link", {"find": 2, "insert": 2}),
             ("login", {"find": 2, "update": 1}),
             ("verify", {"find": 1}),
             ("refresh", {"findAndModify": 1}),
             ("forgot", {"insert": 1}),
             ("reset", {"find": 1, "insert": 1, "update": 1}),
+            ("resend", {"insert": 1}),
+            ("confirm", {"find": 1, "update": 1}),
+            ("request a change", {"find": 1, "update": 1, "insert": 1}),
+            ("confirm a change", {"find": 4, "update": 3, "insert": 1}),
+            ("undo a change", {"find": 1, "update": 1, "insert": 1, "delete": 1}),
             ("list movies", {"find": 1}),
             ("add a movie", {"find": 2, "insert": 1}),
         ],

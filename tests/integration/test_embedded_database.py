@@ -129,7 +129,7 @@ class TestUpdates:
 
 
 class TestQueries:
-    """needs_no_list_search and build_id_clause."""
+    """needs_no_list_search, build_id_clause and group_alternatives."""
 
     @pytest.fixture(
         params=[None, [("tags", 1)], [("tags", 1), ("name", 1)], [("name", 1), ("tags", 1)]],
@@ -161,6 +161,13 @@ class TestQueries:
         assert ids(collection.find({"tags": "x"})) == [1]
         collection.update_one({"_id": 1}, {"$set": {"tags": ["x", "y"]}})
         assert ids(collection.find({"tags": "x"})) == [1]
+
+    @pytest.mark.parametrize("write", ["update_one", "find_one_and_update", "delete_one"])
+    def test_alternatives_are_in_parentheses(self, collection, write):
+        collection.insert_many([{"_id": 1, "n": 1}, {"_id": 2, "n": 1}])
+        update = [] if write == "delete_one" else [{"$set": {"n": 2}}]
+        getattr(collection, write)({"_id": 2, "$or": [{"n": 0}, {"n": 1}]}, *update)
+        assert ids(collection.find({"n": 1})) == [1]
 
     def test_ids_are_compared(self, collection):
         numbers = [ObjectId() for _ in range(5)]

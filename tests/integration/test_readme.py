@@ -13,6 +13,7 @@ SECTION = "A tour with curl"
 STEPS = [
     '"id":"',
     '"message":"Token is valid"',
+    '"message":"Email is confirmed"',
     "100 added, 0 skipped, 0 invalid",
     '"genres":["Western"',
     '{"id":"',

@@ -8,19 +8,26 @@ from mongoengine.connection import get_db
 
 from app import create_app
 from config import SettingsError
+from database.emails import ReservedEmail
 from database.migrations import MIGRATIONS, VERSIONS, stored_version, upgrade
 from database.models import Job, User
 from database.sent_mail import SentMail
 from services import movie_service
+from services.token_service import CONFIRM
 from tests.support.client import ADA
+from tests.support.email_owners import change_email, link_token
+from tests.support.emails import recipients
 from tests.support.old_documents import (
     MOVIES,
     NOW,
+    old_job,
     old_mails,
+    old_user,
     remove_old_documents,
     store_old_documents,
 )
 from tests.support.processes import HOME, environment
+from tests.support.smtp_server import token_in
 from tests.support.tokens import decode_parts, sign
 
 
@@ -144,3 +151,60 @@ class TestAfterwards:
         assert token != ada[name] or claims["type"] == claims["scope"]
         send = api.verify if name == "token" else api.refresh
         assert send(token).status_code == 200
+
+
+class TestUserOfTheVersionBefore:
+    """A user without the fields that verified emails need; no migration adds them."""
+
+    @pytest.fixture
+    def user(self, documents):
+        get_db()["user"].insert_one(old_user())
+        return User.objects.get()
+
+    @pytest.fixture
+    def pair(self, api, user):
+        return api.log_in().json()
+
+    def test_email_is_unverified(self, api, pair):
+        assert api.get("/api/users/me", token=pair["token"]).json()["verified"] is False
+
+    def test_email_is_confirmed_by_a_link_that_is_resent(self, api, user, mailbox):
+        api.post("/api/auth/email/resend", json={"email": ADA["email"]})
+        body = {"confirm_token": token_in(mailbox.wait_for(1)[0])}
+        assert api.post("/api/auth/email/confirm", json=body).status_code == 200
+        assert user.reload().is_verified
+
+    def test_unverified_email_is_changed(self, app, user):
+        change_email(app, user, "ada@new.example")
+        assert (user.reload().email, user.former_emails) == ("ada@new.example", {})
+
+    def test_verified_email_is_changed_and_restored(self, app, api, user):
+        body = {"confirm_token": link_token(app, CONFIRM, user)}
+        api.post("/api/auth/email/confirm", json=body)
+        body = {"undo_token": change_email(app, user.reload(), "ada@new.example")}
+        assert api.post("/api/auth/email/undo", json=body).json()["email"] == ADA["email"]
+        assert ReservedEmail.find_owner(ADA["email"]) is None
+
+    def test_account_is_deleted(self, api, pair):
+        body = {"current_password": ADA["password"]}
+        assert api.delete("/api/users/me", token=pair["token"], json=body).status_code == 200
+        assert User.objects.first() is None
+
+    def test_queued_mails_are_sent(self, app, user, mailbox):
+        address = ADA["email"]
+        get_db()["job"].insert_many(
+            [
+                old_job("password_changed", email=address),
+                old_job("role_changed_to_admin", to=address, name="Ada"),
+                old_job("account_deleted", to="gone@example.com", name=""),
+            ]
+        )
+        app.extensions["worker"].start()
+        assert recipients(mailbox.wait_for(3)) == [address, address, "gone@example.com"]
+
+    def test_failed_mails_are_deleted_with_the_user(self, api, pair):
+        to = {"to": ADA["email"], "name": "Ada"}
+        jobs = [old_job("password_changed", "failed", email=ADA["email"])]
+        get_db()["job"].insert_many([*jobs, old_job("role_changed_to_user", "failed", **to)])
+        self.test_account_is_deleted(api, pair)
+        assert Job.objects(state=Job.FAILED).first() is None

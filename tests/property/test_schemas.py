@@ -10,7 +10,7 @@ from marshmallow import Schema
 
 from database.models import User
 from resources.routes import API_ROUTES
-from schemas import auth, movies, users
+from schemas import auth, emails, movies, users
 from schemas.base import ResponseSchema, load
 from schemas.fields import NameCursor
 from services import password_service
@@ -23,13 +23,14 @@ from tests.support.validity import have_reasons, is_valid
 VALID = {
     **dict.fromkeys(["password", "password_confirmation", "current_password"], NEW_PASSWORD),
     **dict.fromkeys(["casts", "genres"], ["Drama"]),
-    **dict.fromkeys(["name", "genre", "q", "reset_token", "refresh_token"], "Ada"),
+    **dict.fromkeys(["name", "genre", "q"], "Ada"),
+    **dict.fromkeys(["reset_token", "refresh_token", "confirm_token", "undo_token"], "Ada"),
     **dict.fromkeys(["_id", "id", "added_by"], "Ada"),
-    **{"email": "ada@example.com", "role": "user", "limit": 5, "after": "QWRh"},
+    **{"email": "ada@example.com", "role": "user", "locale": "pt-BR", "limit": 5, "after": "QWRh"},
 }
 SCHEMAS = [
     schema
-    for module in (auth, movies, users)
+    for module in (auth, emails, movies, users)
     for schema in vars(module).values()
     if isinstance(schema, type)
     and issubclass(schema, Schema)

@@ -22,9 +22,9 @@ from database.models import Job, User
 from database.startup import open_database
 from key_strength import reasons_against
 from services import mail_service, token_service
-from services.mail_kinds import RESET_PASSWORD
-from services.mail_queue import SEND_EMAIL
-from services.token_service import LINKS, PWD_RESET
+from services.link_service import LINKS, encode_link
+from services.mail_kinds import RESET_PASSWORD, Letter
+from services.token_service import PWD_RESET
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.strategies import A_FEW
 from tests.support.tokens import KEY
@@ -147,8 +147,7 @@ class TestApp:
         self, set_environment, monkeypatch, name
     ):
         user = User(id="0" * 24, email="ada@example.com")
-        arguments = {"mail": RESET_PASSWORD, "email": user.email}
-        job = Job(id="1" * 24, kind=SEND_EMAIL, arguments=arguments)
+        letter = Letter(RESET_PASSWORD, user, user.email, name=None)
         # Without the check of what is stored, which would wait for the database that a text names.
         monkeypatch.setattr("app.open_current_database", open_database)
 
@@ -163,10 +162,10 @@ class TestApp:
                 assert f"\n  {name}: " in error.message
                 return
             with app.app_context():
-                message = mail_service.compose(job, user)
+                message = mail_service.compose(Job(id="1" * 24), letter)
                 assert message.as_bytes() and not message.has_bad_headers()
                 app.config["RESET_URL"] = "{token}"
-                token = token_service.encode_link(LINKS[PWD_RESET], user)
+                token = encode_link(LINKS[PWD_RESET], user)
                 assert token_service.decode(token, PWD_RESET)
 
         check()

@@ -18,34 +18,40 @@ from hypothesis.stateful import (
 )
 
 from database.documents import DOCUMENTS
+from database.emails import ReservedEmail
 from database.models import ADMIN, ROLES, USER, Job, Movie, User
 from schemas.base import iso
-from services import auth_service, session_service
+from services import auth_service, email_change_service, session_service
 from services.errors import ApiError
-from services.mail_kinds import MAILS, RESET_PASSWORD
+from services.link_service import LINKS
+from services.mail_kinds import CONFIRM_EMAIL, RESET_PASSWORD
 from services.mail_queue import SEND_EMAIL
-from services.token_service import ACCESS, PWD_RESET, REFRESH
+from services.token_service import ACCESS, CHANGE, CONFIRM, PWD_RESET, REFRESH, UNDO
 from tests.support.client import NEW_PASSWORD
 from tests.support.reference_model import (
     ACCESS_SECONDS,
     GRACE_SECONDS,
     LOST_SECONDS,
-    NOTICES,
     REFRESH_SECONDS,
     REMEMBERED_GENERATIONS,
     RESET_SECONDS,
     SESSION_SECONDS,
+    TAKE_SECONDS,
+    UNDO_SECONDS,
     WEAK_PASSWORD,
     Account,
+    Change,
+    Mail,
     Model,
     Token,
 )
-from tests.support.smtp_server import token_in
+from tests.support.smtp_server import text_of, token_in
 from tests.support.tokens import decode_parts
 
 START = 2_000_000_000
 FIRST_PASSWORD = "correct horse battery"
 EMAILS = st.sampled_from(["root@example.com", "ada@example.com", "2012-05-05@example.com"])
+NEW_EMAILS = EMAILS | st.sampled_from(["new@example.com", "newer@example.com"])
 RIGHT = "the right one"
 WRONG = "not the right one"
 PASSWORDS = st.sampled_from([RIGHT, RIGHT, WRONG])
@@ -54,6 +60,9 @@ NAMES = st.sampled_from(["Heat", "heat", "2012-05-05"])
 TIMES_OF_REFRESH = st.sampled_from([1, 1, 2, REMEMBERED_GENERATIONS + 1])
 REUSED_AFTER = st.none() | st.sampled_from(
     [0, GRACE_SECONDS - 1, GRACE_SECONDS, LOST_SECONDS - 1, LOST_SECONDS]
+)
+SECONDS = st.sampled_from(
+    [*(1, 5, GRACE_SECONDS, TAKE_SECONDS, RESET_SECONDS, ACCESS_SECONDS), UNDO_SECONDS]
 )
 USER_AGENTS = st.sampled_from(["Firefox", "Firefox", "Chrome"])
 
@@ -78,11 +87,15 @@ def token_of(*scopes):
 # Every movie that was ever added.
 MOVIES = st.runner().flatmap(lambda service: st.sampled_from(service.movies))
 ACCESS_TOKEN, REFRESH_TOKEN, RESET_TOKEN = map(token_of, (ACCESS, REFRESH, PWD_RESET))
+CONFIRM_TOKEN, UNDO_TOKEN, LINK_TOKEN = token_of(CONFIRM, CHANGE), token_of(UNDO), token_of(*LINKS)
 # Steps without any valid token would all be refused; a few rules do try revoked tokens.
 if_logged_in = precondition(lambda service: valid_tokens(service, ACCESS))
-if_reset_was_mailed = precondition(
-    lambda service: PWD_RESET in [token.scope for token in service.tokens]
-)
+
+
+def if_mailed(*scopes):
+    return precondition(
+        lambda service: not {*scopes}.isdisjoint(token.scope for token in service.tokens)
+    )
 
 
 class ServiceMachine(RuleBasedStateMachine):
@@ -119,6 +132,7 @@ class ServiceMachine(RuleBasedStateMachine):
         """Remember the tokens of a response after a check of their claims."""
         ends_at = session.created_at + SESSION_SECONDS
         claims = {"sub": account.id, "sid": session_id, "gen": session.generation}
+        assert decode_parts(response.json["token"])[1]["verified"] == account.is_verified
         for name, scope, expires_at in (
             ("token", ACCESS, now() + ACCESS_SECONDS),
             ("refresh_token", REFRESH, session.last_used_at + REFRESH_SECONDS),
@@ -130,25 +144,32 @@ class ServiceMachine(RuleBasedStateMachine):
     def remember(self, text, **expected):
         claims = decode_parts(text)[1]
         assert claims == claims | expected
-        self.tokens.append(Token(text, **expected))
+        self.tokens.append(Token(text, jti=claims["jti"], **expected))
 
-    @initialize(target=users)
-    def start(self):
+    @initialize(target=users, has_moved=st.booleans())
+    def start(self, has_moved):
         with self.app.app_context():
-            root = auth_service.sign_up("root@example.com", FIRST_PASSWORD, role=ADMIN)
-        self.add_account(str(root.id), root.email, FIRST_PASSWORD, ADMIN)
+            root = auth_service.sign_up(
+                "root@example.com", FIRST_PASSWORD, role=ADMIN, is_verified=True
+            )
+        root_id, email = str(root.id), root.email
+        self.model.accounts[root_id] = Account(root_id, email, FIRST_PASSWORD, ADMIN, True)
         self.sign_up("ada@example.com", FIRST_PASSWORD)
         for account in self.model.accounts.values():
             self.log_in(account.email, RIGHT)
             self.add_movie(self.tokens[-2], f"A movie of {account.email}")
-        self.forgot_password("ada@example.com", read=True)
+        ada = self.tokens[-2]
+        if has_moved:
+            self.move(ada, "new@example.com")
+        self.forgot_password(self.email_of(ada), read=True)
         return multiple(*self.model.accounts)
 
     def add_account(self, user_id, email, password, role=USER):
         self.model.accounts[user_id] = Account(user_id, email, password, role)
+        self.model.queued.append(Mail(CONFIRM_EMAIL, email, user_id))
         return user_id
 
-    @rule(target=users, email=EMAILS, password=NEW_PASSWORDS)
+    @rule(target=users, email=NEW_EMAILS, password=NEW_PASSWORDS)
     def sign_up(self, email, password):
         response = self.send("POST", "auth/signup", email=email, password=password)
         self.compare(response, self.model.sign_up, email, password)
@@ -162,7 +183,7 @@ class ServiceMachine(RuleBasedStateMachine):
     def typed(self, email, password):
         """Return the password of the account with that email, or another."""
         account = self.model.get_by_email(email)
-        return account.password if account and password == RIGHT else password
+        return (account.password if account and password == RIGHT else "") or password
 
     @rule(email=EMAILS)
     def log_in_everywhere(self, email):
@@ -228,8 +249,8 @@ class ServiceMachine(RuleBasedStateMachine):
     def list_users(self, token):
         response = self.send("GET", "users", token)
         if accounts := self.compare(response, self.model.list_users, token):
-            emails = [account.email for account in accounts]
-            assert [user["email"] for user in response.json] == emails
+            expected = [(account.email, account.is_verified) for account in accounts]
+            assert [(user["email"], user["verified"]) for user in response.json] == expected
 
     @rule(token=token_of(ACCESS, REFRESH))
     def log_out(self, token):
@@ -256,38 +277,91 @@ class ServiceMachine(RuleBasedStateMachine):
     @rule(email=EMAILS, read=st.booleans())
     def forgot_password(self, email, read):
         assert self.send("POST", "auth/forgot", email=email).status_code == 200
-        self.model.queued.append((RESET_PASSWORD, email))
+        self.model.queued.append(Mail(RESET_PASSWORD, email))
+        if read:
+            self.run_due_jobs()
+
+    @rule(email=NEW_EMAILS)
+    def resend_confirmation(self, email):
+        assert self.send("POST", "auth/email/resend", email=email).status_code == 200
+        self.model.queued.append(Mail(CONFIRM_EMAIL, email))
+
+    @if_logged_in
+    @rule(token=ACCESS_TOKEN, email=NEW_EMAILS, current=st.none() | PASSWORDS, read=st.booleans())
+    def change_email(self, token, email, current, read):
+        current = current and self.typed(self.email_of(token), current)
+        body = {"current_password": current} if current else {}
+        response = self.send("PUT", "auth/email", token, email=email, **body)
+        if account := self.compare(response, self.model.change_email, token, email, current):
+            change = User.objects.get(id=account.id).pending_change
+            account.pending = Change(change["id"], email)
+        if read:
+            self.run_due_jobs()
+
+    @if_mailed(CONFIRM, CHANGE)
+    @rule(token=CONFIRM_TOKEN, read=st.booleans())
+    def confirm_email(self, token, read):
+        response = self.send("POST", "auth/email/confirm", confirm_token=token.text)
+        if account := self.compare(response, self.model.confirm_email, token):
+            assert response.json["email"] == account.email
+        if read:
+            self.run_due_jobs()
+
+    @if_logged_in
+    @rule(token=ACCESS_TOKEN, email=NEW_EMAILS)
+    def move(self, token, email):
+        """Change the email, and use every link that is mailed meanwhile."""
+        before = len(self.tokens)
+        self.change_email(token, email, RIGHT, read=True)
+        links = [link for link in self.tokens[before:] if link.scope in (CONFIRM, CHANGE)]
+        for link in sorted(links, key=lambda link: [CONFIRM, CHANGE].index(link.scope)):
+            self.confirm_email(link, read=True)
+
+    @if_mailed(CONFIRM, CHANGE)
+    @rule(token=CONFIRM_TOKEN)
+    def reject_email(self, token):
+        response = self.send("POST", "auth/email/reject", confirm_token=token.text)
+        self.compare(response, self.model.reject_email, token)
+
+    @if_mailed(UNDO)
+    @rule(token=UNDO_TOKEN, read=st.booleans())
+    def undo_change(self, token, read):
+        response = self.send("POST", "auth/email/undo", undo_token=token.text)
+        if account := self.compare(response, self.model.undo_change, token):
+            assert response.json["email"] == account.email
         if read:
             self.run_due_jobs()
 
     @rule()
+    def delete_expired(self):
+        with self.app.app_context():
+            email_change_service.delete_expired()
+        self.model.forget_expired()
+
+    @rule()
     def run_due_jobs(self):
         self.clock.shift(1)
+        queued = {str(job.id): queued_mail(job) for job in Job.objects(kind=SEND_EMAIL)}
         before = len(self.mailbox.mails)
         with self.app.app_context():
             self.worker.run_due_jobs()
-        sent = self.mailbox.mails[before:]
-        expected = [
-            (MAILS[mail].subject, email)
-            for mail, email in self.model.queued
-            if mail in NOTICES or self.model.get_by_email(email)
-        ]
-        assert Counter((mail["Subject"], mail["To"]) for mail in sent) == Counter(expected)
-        self.model.queued = []
+        sent = [(queued[job_id_of(mail)], mail) for mail in self.mailbox.mails[before:]]
+        delivered = list(self.model.deliver())
+        assert Counter(mail for mail, _ in sent) == Counter(mail for mail, _ in delivered)
         assert Job.objects.first() is None
         assert {movie.added_by for movie in Movie.objects} <= self.model.accounts.keys()
-        self.read_reset_links(sent)
+        self.read_links(sent, dict(delivered))
 
-    def read_reset_links(self, sent):
-        subject = MAILS[RESET_PASSWORD].subject
-        for mail in sent:
-            if mail["Subject"] == subject:
-                account = self.model.get_by_email(mail["To"])
-                claims = {"sub": account.id, "pwv": account.password_version}
-                exp = int(now()) + RESET_SECONDS
-                self.remember(token_in(mail), scope=PWD_RESET, exp=exp, **claims)
+    def read_links(self, sent, links):
+        """Remember the tokens of the links that emails have, where the model has one."""
+        for mail, message in sent:
+            assert message["To"] == mail.to
+            link = links[mail]
+            assert bool(link.scope) == ("https://movie-bag.example/" in text_of(message))
+            if link.scope:
+                self.remember(token_in(message), **link.claims)
 
-    @if_reset_was_mailed
+    @if_mailed(PWD_RESET)
     @rule(token=RESET_TOKEN, password=NEW_PASSWORDS)
     def reset_password(self, token, password):
         response = self.send("POST", "auth/reset", reset_token=token.text, password=password)
@@ -308,7 +382,7 @@ class ServiceMachine(RuleBasedStateMachine):
         self.compare(response, self.model.delete_user, token, user_id, password)
 
     @if_logged_in
-    @rule(target=users, token=ACCESS_TOKEN, email=EMAILS, role=st.sampled_from(ROLES))
+    @rule(target=users, token=ACCESS_TOKEN, email=NEW_EMAILS, role=st.sampled_from(ROLES))
     def create_user(self, token, email, role):
         body = {"email": email, "password": FIRST_PASSWORD, "role": role}
         response = self.send("POST", "users", token, **body)
@@ -337,11 +411,11 @@ class ServiceMachine(RuleBasedStateMachine):
         response = self.send("DELETE", f"movies/{movie_id}", token)
         self.compare(response, self.model.delete_movie, token, movie_id)
 
-    @rule(seconds=st.sampled_from([1, 5, GRACE_SECONDS, 60, RESET_SECONDS, ACCESS_SECONDS]))
+    @rule(seconds=SECONDS)
     def wait(self, seconds):
         self.clock.shift(seconds)
 
-    @rule(token=ACCESS_TOKEN | REFRESH_TOKEN | RESET_TOKEN, before=st.sampled_from([0, 1]))
+    @rule(token=ACCESS_TOKEN | REFRESH_TOKEN | LINK_TOKEN, before=st.sampled_from([0, 1]))
     def wait_for_expiry(self, token, before):
         self.clock.move_to(max(now(), token.exp - before))
 
@@ -355,9 +429,18 @@ class ServiceMachine(RuleBasedStateMachine):
     def stored_movies_and_jobs_are_those_of_the_model(self):
         movies = {str(movie.id): (movie.name, movie.added_by) for movie in Movie.objects}
         assert movies == self.model.movies
-        emails = [job.arguments for job in Job.objects(kind=SEND_EMAIL)]
-        queued = Counter((job["mail"], job.get("email") or job["to"]) for job in emails)
+        queued = Counter(map(queued_mail, Job.objects(kind=SEND_EMAIL)))
         assert queued == Counter(self.model.queued)
+
+    @invariant()
+    def reserved_emails_are_those_of_the_model(self):
+        reserved = {it.email: (it.user_id, it.until) for it in ReservedEmail.objects}
+        assert reserved == self.model.reserved
+
+    @invariant()
+    def no_email_belongs_to_two(self):
+        accounts = self.model.accounts.values()
+        assert len({account.email for account in accounts}) == len(accounts)
 
     @invariant()
     def sessions_are_limited_and_an_admin_remains(self):
@@ -365,6 +448,18 @@ class ServiceMachine(RuleBasedStateMachine):
         limit = session_service.MAX_SESSIONS
         assert all(len(account.sessions) <= limit for account in accounts)
         assert not accounts or ADMIN in [account.role for account in accounts]
+
+
+def queued_mail(job):
+    """Return a job as the model has it."""
+    arguments = job.arguments
+    to = arguments.get("email") or arguments["to"]
+    return Mail(arguments["mail"], to, arguments.get("user_id"), arguments.get("change"))
+
+
+def job_id_of(message):
+    """Return the id of the job that sent a message."""
+    return message["Message-ID"].strip("<>").partition("@")[0]
 
 
 def stored_account(user):
@@ -375,7 +470,16 @@ def stored_account(user):
         )
         for session_id, session in user["sessions"].items()
     }
-    return user["email"], user["role"], user["password_version"], sessions
+    former = {
+        change_id: (change["email"], change["at"])
+        for change_id, change in user["former_emails"].items()
+    }
+    versions = user["password_version"], user["email_version"]
+    is_verified = user.get("verified_at") is not None
+    pending = user.get("pending_change") or None
+    confirmed_by = user.get("confirmed_token")
+    emails = user["email"], is_verified, confirmed_by, pending, former
+    return emails, user["role"], versions, sessions
 
 
 def modelled_account(account):
@@ -386,13 +490,18 @@ def modelled_account(account):
         )
         for session_id, session in account.sessions.items()
     }
-    return account.email, account.role, account.password_version, sessions
+    former = {change.id: (change.email, change.at) for change in account.former.values()}
+    versions = account.password_version, account.email_version
+    pending = account.pending and {"id": account.pending.id, "email": account.pending.email}
+    emails = account.email, account.is_verified, account.confirmed_by, pending, former
+    return emails, account.role, versions, sessions
 
 
 @pytest.fixture
 def settings(settings):
-    """Let sessions end soon after their first refresh could be too late."""
-    return settings | {"JWT_SESSION_MAX_AGE": SESSION_SECONDS}
+    """Let sessions end soon after their first refresh could be too late; signups mail a link."""
+    changed = {"JWT_SESSION_MAX_AGE": SESSION_SECONDS, "EMAIL_VERIFICATION": "optional"}
+    return settings | changed
 
 
 class TestService:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services import token_service
 from services.errors import TokenError
-from services.token_service import ACCESS, PWD_RESET, REFRESH
+from services.token_service import ACCESS, CHANGE, CONFIRM, PWD_RESET, REFRESH, UNDO
 from tests.support.stored_user import read_stored_user, restore_user
 from tests.support.strategies import A_FEW, ANY_BYTES, JSON, json_bytes
 from tests.support.token_endpoints import (
@@ -23,11 +23,16 @@ from tests.support.tokens import KEY, OTHER_KEY, decode_parts, encode_part, sign
 
 TIMES = {"exp": int, "iat": int, "nbf": int}
 SESSION_TYPES = {"scope": str, "sid": str, "gen": int, "auth_time": float}
-TYPES = {"sub": str, "pwv": int, **SESSION_TYPES, **TIMES}
+VERSION_TYPES = {"pwv": int, "ev": int, "change": str}
+TYPES = {"sub": str, "jti": str, **VERSION_TYPES, **SESSION_TYPES, **TIMES}
 SESSION_CLAIMS = {"sub", "exp", *SESSION_TYPES}
-CLAIMS_OF = {ACCESS: SESSION_CLAIMS, REFRESH: SESSION_CLAIMS, PWD_RESET: {"sub", "exp", "pwv"}}
+VERSION_OF = {PWD_RESET: "pwv", CONFIRM: "ev", CHANGE: "change", UNDO: "change"}
+CLAIMS_OF = {
+    **{ACCESS: SESSION_CLAIMS, REFRESH: SESSION_CLAIMS},
+    **{scope: {"scope", "sub", "exp", "jti", version} for scope, version in VERSION_OF.items()},
+}
 OPTIONAL_CLAIMS = {"iat", "nbf"}
-OTHER_CLAIMS = ("iss", "aud", "jti", "type", "fresh", "csrf")
+OTHER_CLAIMS = ("iss", "aud", "type", "fresh", "csrf")
 OPERATORS = [{"$gt": -1}, {"$ne": None}, {"$exists": True}, {"$in": [0]}, {"$where": "1"}, [0]]
 PATHS = ["a.b", ".generation", "$where", "$", "", "\0", "..", "0" * 16, "0" * 24]
 INTEGERS = [-1, True, 2**31, 2**63, -(2**64), 10**300]
@@ -113,6 +118,25 @@ def is_accepted(response):
     return False
 
 
+TRIED_CLAIMS = [
+    *({"gen": {"$gt": -1}}, {"gen": {"$exists": True}}, {"gen": 2**63}, {"pwv": 2**63}),
+    *({"sid": "\0"}, {"sid": {}}, {"exp": "99999999999"}, {"jti": {"$ne": None}}),
+    *({"auth_time": "yesterday"}, {"auth_time": float("nan")}),
+    *({"ev": {"$gt": -1}}, {"change": {"$exists": True}}),
+]
+
+
+def with_examples(tried):
+    """Return a decorator that tries each of these claims, and omits none."""
+
+    def decorate(check):
+        for claims in tried:
+            check = example(claims, set())(check)
+        return check
+
+    return decorate
+
+
 class TestEndpoints:
     @EACH_ACCEPTED
     def test_forged_claims_are_rejected_and_change_nothing(
@@ -123,21 +147,13 @@ class TestEndpoints:
 
         @A_FEW
         @given(CLAIMS, OMITTED)
-        @example({"gen": {"$gt": -1}}, set())
-        @example({"gen": {"$exists": True}}, set())
-        @example({"gen": 2**63}, set())
-        @example({"sid": "\0"}, set())
-        @example({"sid": {}}, set())
-        @example({"sid": f"{real.get('sid')}.rotated.g0"}, set())
-        @example({"exp": "99999999999"}, set())
-        @example({"auth_time": "yesterday"}, set())
-        @example({"auth_time": float("nan")}, set())
-        @example({"pwv": 2**63}, set())
+        @with_examples([{"sid": f"{real.get('sid')}.rotated.g0"}])
+        @with_examples([{"change": f"{real.get('change')}.at"}, *TRIED_CLAIMS])
         def check(claims, omitted):
             signed = changed(real, claims, omitted)
             unchanged = {name for name in signed if signed[name] == real.get(name)}
             if is_accepted(send(api, endpoint, sign(header, signed))):
-                assert unchanged >= real.keys() & {"sub", "sid", "gen", "pwv"}
+                assert unchanged >= real.keys() & {"sub", "sid", "gen", *VERSION_TYPES}
                 assert signed["scope"] in TOKEN_ENDPOINTS[endpoint].scopes
             elif not (endpoint == "refresh" and unchanged >= {"sub", "sid"}):  # that is reuse
                 assert read_stored_user() == stored

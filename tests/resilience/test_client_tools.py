@@ -13,9 +13,10 @@ from flask import Flask
 
 from database.models import ADMIN, Movie
 from services import movie_service
+from services.token_service import CONFIRM, PWD_RESET, UNDO
 from tests.support.client import ADA
 from tests.support.processes import HOME, environment
-from tests.support.tokens import decode_parts, reset_token
+from tests.support.tokens import decode_parts, link_token, store_changes
 from tests.support.users import create_session, create_user
 
 NPM = HOME / ".venv/npm/node_modules/.bin"
@@ -119,7 +120,10 @@ def set_variables(app: Flask, request: dict[str, Any], number: int) -> None:
         request["auth"]["bearer"][0]["value"] = tokens[kind]
     if request.get("body"):
         fields = json.loads(request["body"]["raw"])
-        secrets = {**tokens, "reset_token": reset_token(app, admin)}
+        links = {"reset_token": PWD_RESET, "confirm_token": CONFIRM, "undo_token": UNDO}
+        user = store_changes(admin)
+        mailed = {name: link_token(app, user, scope) for name, scope in links.items()}
+        secrets = {**tokens, **mailed}
         fields |= {name: secrets[name] for name in fields.keys() & secrets.keys() - {"email"}}
         request["body"]["raw"] = json.dumps(fields | unique_fields(request, number))
 

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from database.documents import DOCUMENTS
+from database.emails import ReservedEmail
 from database.models import ADMIN, Job, Movie, User
 from jobs.queue import LEASE_SECONDS
 from services import auth_service, movie_service, session_service
@@ -14,12 +15,19 @@ from services.mail_queue import SEND_EMAIL
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.concurrency import wait_until
 from tests.support.crashing_server import CrashingServers
+from tests.support.email_owners import (
+    FIRST,
+    NEXT,
+    PRESENT,
+    UNPROVED,
+    Owners,
+    describe_mails,
+)
 from tests.support.emails import queue_emails, recipients, user_emails
-from tests.support.smtp_server import Mailbox, smtp_server
+from tests.support.smtp_server import Mailbox, smtp_server, token_in
 from tests.support.tokens import reset_token
 
 EMAIL, PASSWORD = ADA["email"], ADA["password"]
-NOTICE = "Your Movie-bag password was changed"
 AFTER_LEASE = LEASE_SECONDS + 15
 
 
@@ -27,6 +35,7 @@ class Scenario:
     """A request, what is stored before it, and what must be true after it or a part of it."""
 
     fewest_steps: int
+    settings: dict[str, str] = {}
 
     def __init__(self, app, mailbox):
         """Store what there is before the request, by the product's own services."""
@@ -49,6 +58,12 @@ class Scenario:
     def is_active(self, server, pair):
         return server.request("GET", "/api/auth/verify", pair["token"]).status_code == 200
 
+    def wait_for_mails(self, server):
+        """Return to whom mails went and where their links lead, once there is no job left."""
+        server.request("GET", "/")  # the first request starts the worker
+        wait_until(lambda: Job.objects.first() is None)
+        return describe_mails(self.mailbox)
+
 
 class SignUp(Scenario):
     """The account is complete, or does not exist."""
@@ -67,6 +82,175 @@ class SignUp(Scenario):
         assert again.status_code == (400 if exists else 200)
         assert self.logs_in(server, PASSWORD)
         assert User.objects.count() == 1
+
+
+class SignUpUnverified(Scenario):
+    """After another try a mail holds a link with which the account can be used."""
+
+    fewest_steps = 5
+    settings = {"EMAIL_VERIFICATION": "required"}
+
+    def __init__(self, app, mailbox):
+        self.mailbox = mailbox
+        User.drop_collection()
+
+    def request(self, server):
+        return server.crashes_on("POST", "/api/auth/signup", **ADA)
+
+    def check(self, server):
+        assert not self.request(server)
+        assert User.objects.count() == 1
+        assert not self.logs_in(server, PASSWORD)
+        self.wait_for_mails(server)
+        for mail in self.mailbox.to(EMAIL):
+            self.follow(server, token_in(mail))
+        assert self.logs_in(server, NEW_PASSWORD) or self.logs_in(server, PASSWORD)
+
+    def follow(self, server, token):
+        server.request("POST", "/api/auth/email/confirm", confirm_token=token)
+        fields = {"reset_token": token, "password": NEW_PASSWORD}
+        server.request("POST", "/api/auth/reset", **fields)
+
+
+class EmailScenario(Scenario):
+    """The user's email is as before or as afterwards, and nobody else's."""
+
+    path: str
+    before: str
+    after: str
+
+    def __init__(self, app, mailbox):
+        self.mailbox = mailbox
+        self.owners = Owners(app, api=None)
+
+    def request(self, server):
+        return server.crashes_on("POST", f"/api/auth/email/{self.path}", **self.fields())
+
+    def check(self, server):
+        done = self.user().email == self.after
+        assert done or self.user().email == self.before
+        self.owners.state()
+        self.check_mails(self.wait_for_mails(server), done)
+        self.check_second_try(server, done)
+        assert self.user().email == self.after
+        self.check_mails(self.wait_for_mails(server), done=True)
+        self.check_afterwards(server)
+        self.owners.state()
+
+    def user(self):
+        return self.owners.users["Ada"].reload()
+
+    def is_free(self, server, email):
+        response = server.request("POST", "/api/auth/signup", email=email, password=PASSWORD)
+        return response.status_code == 200
+
+
+class ConfirmChange(EmailScenario):
+    """A notice with a link that undoes the change is sent once, and only after it."""
+
+    fewest_steps = 7
+    path, before, after = "confirm", PRESENT, NEXT
+
+    def fields(self):
+        return {"confirm_token": self.owners.change_tokens["Ada"]}
+
+    def check_mails(self, mails, done):
+        assert mails == ([(PRESENT, "undo")] if done else [])
+
+    def check_second_try(self, server, done):
+        assert not self.request(server)
+
+    def check_afterwards(self, server):
+        assert not self.is_free(server, PRESENT)
+        undo_token = token_in(self.mailbox.mails[0])
+        undone = server.request("POST", "/api/auth/email/undo", undo_token=undo_token)
+        assert undone.json()["email"] == PRESENT
+        assert self.is_free(server, NEXT)
+
+
+class UndoChange(EmailScenario):
+    """A link that sets a new password is sent, and only after the change was undone."""
+
+    fewest_steps = 4
+    path, before, after = "undo", PRESENT, FIRST
+
+    def fields(self):
+        return {"undo_token": self.owners.undo_token}
+
+    def check_mails(self, mails, done):
+        assert set(mails) == ({(FIRST, "reset")} if done else set())
+
+    def check_second_try(self, server, done):
+        response = server.request("POST", "/api/auth/email/undo", **self.fields())
+        assert response.status_code == (401 if done else 200)
+
+    def check_afterwards(self, server):
+        fields = {"reset_token": token_in(self.mailbox.mails[-1]), "password": NEW_PASSWORD}
+        assert server.request("POST", "/api/auth/reset", **fields).json()["email"] == FIRST
+        assert self.is_free(server, PRESENT)
+
+
+class RejectChange(EmailScenario):
+    """The change waits, or is dropped."""
+
+    fewest_steps = 2
+    path, before, after = "reject", PRESENT, PRESENT
+
+    def fields(self):
+        return {"confirm_token": self.owners.change_tokens["Ada"]}
+
+    def check_mails(self, mails, done):
+        assert mails == []
+
+    def check_second_try(self, server, done):
+        waits = bool(self.user().pending_change)
+        response = server.request("POST", "/api/auth/email/reject", **self.fields())
+        assert response.status_code == (200 if waits else 401)
+
+    def check_afterwards(self, server):
+        assert not self.user().pending_change
+        assert self.is_free(server, NEXT)
+
+
+class ConfirmSignup(EmailScenario):
+    """The same link confirms again."""
+
+    fewest_steps = 2
+    path, before, after = "confirm", UNPROVED, UNPROVED
+
+    def fields(self):
+        return {"confirm_token": self.owners.confirm_token}
+
+    def user(self):
+        return self.owners.users["Bob"].reload()
+
+    def check_mails(self, mails, done):
+        assert mails == []
+
+    def check_second_try(self, server, done):
+        assert not self.request(server)
+
+    def check_afterwards(self, server):
+        assert self.user().is_verified
+        assert not self.request(server)
+
+
+class RejectSignup(EmailScenario):
+    """The account is complete, or deleted; its email is free then."""
+
+    fewest_steps = 8
+    path = "reject"
+
+    def fields(self):
+        return {"confirm_token": self.owners.confirm_token}
+
+    def check(self, server):
+        exists = User.objects(email=UNPROVED).first() is not None
+        response = server.request("POST", "/api/auth/email/reject", **self.fields())
+        assert response.status_code == (200 if exists else 401)
+        assert self.wait_for_mails(server) == []
+        self.owners.state()
+        assert self.is_free(server, UNPROVED)
 
 
 class Refresh(Scenario):
@@ -93,7 +277,7 @@ class SetsPassword(Scenario):
         assert self.logs_in(server, NEW_PASSWORD) == done
         assert self.logs_in(server, PASSWORD) != done
         wait_until(lambda: Job.objects.first() is None)
-        assert NOTICE in [mail["Subject"] for mail in self.mailbox.to(EMAIL)] or not done
+        assert self.mailbox.to(EMAIL) or not done
         if not done:
             assert not self.request(server)
             assert self.logs_in(server, NEW_PASSWORD)
@@ -153,6 +337,7 @@ class DeleteUser(Scenario):
         job |= {"created_at": time.time(), "run_at": time.time()}
         Job(**job).save()
         Job(**job, state=Job.FAILED).save()
+        ReservedEmail.take(FIRST, self.user, 3600)
 
     def request(self, server):
         fields = {"current_password": PASSWORD}
@@ -166,9 +351,12 @@ class DeleteUser(Scenario):
             self.pair = server.request("POST", "/api/auth/login", **ADA).json()
             assert not self.request(server)
         server.request("GET", "/")  # the first request starts the worker
-        wait_until(lambda: Job.objects.first() is None and Movie.objects.first() is None)
+        for document in (Job, Movie, ReservedEmail):
+            wait_until(lambda document=document: document.objects.first() is None)
         assert not self.logs_in(server, PASSWORD)
-        assert server.request("POST", "/api/auth/signup", **ADA).status_code == 200
+        for email in (EMAIL, FIRST):
+            fields = ADA | {"email": email}
+            assert server.request("POST", "/api/auth/signup", **fields).status_code == 200
 
 
 class DeleteAdmin(DeleteUser):
@@ -194,8 +382,8 @@ def smtp(mailbox):
 
 
 @pytest.fixture
-def servers(settings):
-    servers = CrashingServers(**settings)
+def servers(settings, scenario):
+    servers = CrashingServers(**settings | scenario.settings)
     yield servers
     servers.kill()
 
@@ -207,6 +395,12 @@ class TestRequests:
         "scenario",
         [
             SignUp,
+            SignUpUnverified,
+            ConfirmSignup,
+            RejectSignup,
+            ConfirmChange,
+            RejectChange,
+            UndoChange,
             Refresh,
             ResetPassword,
             ChangePassword,
@@ -214,7 +408,9 @@ class TestRequests:
             pytest.param(DeleteAdmin, marks=pytest.mark.slow),
         ],
     )
-    def test_crash_at_any_command_leaves_all_consistent(self, servers, app, mailbox, scenario):
+    def test_crash_at_any_command_leaves_all_consistent(
+        self, servers, app, stopped_worker, mailbox, scenario
+    ):
         for step in itertools.count(1):
             crashed = self._crash(servers, app, mailbox, scenario, step)
             for document in DOCUMENTS:

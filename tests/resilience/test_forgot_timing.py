@@ -3,7 +3,6 @@
 Slow because each comparison takes hundreds of requests; "loaded" is with other clients at work.
 """
 
-import random
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from statistics import quantiles
@@ -11,13 +10,12 @@ from statistics import quantiles
 import pytest
 
 from tests.support import load_generator
-from tests.support.client import ADA, EVE
+from tests.support.client import EVE
 from tests.support.processes import free_port
 from tests.support.smtp_server import Mailbox, silent_server, smtp_server
+from tests.support.timing import PAIRS, is_even, is_even_login
 
 pytestmark = pytest.mark.slow
-PAIRS = 250
-LOGIN_PAIRS = 40
 
 
 @contextmanager
@@ -39,21 +37,6 @@ EACH_MAIL_SERVER = pytest.mark.parametrize(
 )
 
 
-def share_of_slower(send, pairs):
-    """Return in which share of random pairs the known email took longer than the unknown one."""
-    slower = 0
-    for _ in range(pairs):
-        pair = random.sample([ADA["email"], EVE["email"]], 2)
-        seconds = {email: send(email).elapsed for email in pair}
-        slower += seconds[ADA["email"]] > seconds[EVE["email"]]
-    return slower / pairs
-
-
-def is_even(send):
-    """Return whether the share is that of a coin; by chance one run of 600 is not: try again."""
-    return any(0.4 <= share_of_slower(send, PAIRS) <= 0.6 for _ in range(2))
-
-
 def percentile_95(times):
     return quantiles(times, n=20)[-1]
 
@@ -64,7 +47,7 @@ class TestForgotPassword:
         with mail_server() as port:
             http.app = make_app(MAIL_PORT=port, MAIL_TIMEOUT=1)
             http.sign_up()
-            assert is_even(http.forgot)
+            assert is_even(http.forgot, partial(http.forgot, EVE["email"]))
             http.app.extensions["worker"].stop()
 
     @EACH_MAIL_SERVER
@@ -85,24 +68,20 @@ class TestLogin:
     def test_known_and_unknown_email_take_one_time(self, make_app, http):
         http.app = make_app(BCRYPT_LOG_ROUNDS=9)
         http.sign_up()
-        assert is_even_login(http)
+        assert is_even_login(*wrong_logins(http))
 
     def test_they_do_while_other_clients_log_in(self, make_app, http):
         http.app = make_app(BCRYPT_LOG_ROUNDS=7)
         http.sign_up()
         others = load_generator.start(http.port, 6, 60, load_generator.login)
         try:
-            assert is_even_login(http)
+            assert is_even_login(*wrong_logins(http))
         finally:
             others.kill()
             others.communicate()
 
 
-def is_even_login(http):
-    """Return whether no email is slower; 0.2 of 40 ms are the embedded server's: try again."""
-
-    def share():
-        wrong = partial(http.log_in, password="wrong")
-        return share_of_slower(lambda email: wrong(email=email), LOGIN_PAIRS)
-
-    return any(0.25 <= share() <= 0.75 for _ in range(2))
+def wrong_logins(http):
+    """Return what logs in with a known and with an unknown email."""
+    wrong = partial(http.log_in, password="wrong")
+    return wrong, partial(wrong, email=EVE["email"])

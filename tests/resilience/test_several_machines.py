@@ -4,11 +4,14 @@ import itertools
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from contextlib import closing, suppress
 
 import pytest
 
+from database import emails
+from database.emails import ReservedEmail
 from database.models import Job, Movie, User
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.concurrency import run_simultaneously, wait_until
@@ -21,6 +24,7 @@ from tests.support.tokens import KEY
 
 pytestmark = pytest.mark.usefixtures("atomic")
 
+NEW_EMAIL = "ada@new.example"
 EMAILS = 500
 CLIENTS = 6
 
@@ -58,6 +62,7 @@ def two_machines(database, tmp_path_factory):
         "PUBLIC_URL": "https://movie-bag.example",
         "BCRYPT_LOG_ROUNDS": 4,
         "RATELIMIT_ENABLED": False,
+        "EMAIL_VERIFICATION": "off",  # a signup mails nothing
     }
     with smtp_server(mailbox) as port:
         site = Site(tmp_path_factory.mktemp("site"), mailbox, MAIL_PORT=port, **settings)
@@ -128,6 +133,56 @@ class TestSessions:
 
         assert sorted(at_both(site, reset)) == [200] + [401] * 23
         assert User.objects.get().password_version == 1
+
+
+class TestEmails:
+    """A link that one machine mails is used at the other."""
+
+    def test_walk_alternates_between_the_machines(self, site, ada):
+        with site.client() as client:
+            resend = {"email": ADA["email"]}
+            change = {"email": NEW_EMAIL, "current_password": ADA["password"]}
+            assert client.send("POST", "/api/auth/email/resend", **resend)[0] == 200
+            assert self._use_link(site, client, 1, "confirm")["email"] == ADA["email"]
+            assert client.send("PUT", "/api/auth/email", ada["token"], **change)[0] == 200
+            assert self._use_link(site, client, 2, "confirm")["email"] == NEW_EMAIL
+            assert self._use_link(site, client, 3, "undo")["email"] == ADA["email"]
+            assert client.send("GET", "/api/auth/verify", ada["token"])[0] == 401
+
+    @staticmethod
+    def _use_link(site, client, number, path):
+        fields = {f"{path}_token": token_in(site.mailbox.wait_for(number)[number - 1])}
+        status, body = client.send("POST", f"/api/auth/email/{path}", **fields)
+        assert status == 200
+        return body
+
+    def test_24_simultaneous_confirmations_of_a_change_are_one(self, site, ada):
+        user = User.objects.get()
+        emails.verify(user, token_id=None)
+        with site.client() as client:
+            change = {"email": NEW_EMAIL, "current_password": ADA["password"]}
+            client.send("PUT", "/api/auth/email", ada["token"], **change)
+        token = token_in(site.mailbox.wait_for(1)[0])
+
+        def confirm(client, _):
+            return client.send("POST", "/api/auth/email/confirm", confirm_token=token)[0]
+
+        assert at_both(site, confirm) == [200] * 24
+        wait_until(lambda: not queued())
+        assert recipients(site.mailbox.mails) == [ADA["email"], NEW_EMAIL]
+
+    def test_both_delete_what_has_expired(self, site):
+        for number in range(20):
+            former = {"email": f"old-{number}@example.com", "at": time.time() - 8 * 86400}
+            user = User(email=f"{number}@example.com", password="-", verified_at=1.0)
+            user.former_emails = {"a" * 24: former}
+            reserved = {"email": former["email"], "user_id": str(user.save().id)}
+            ReservedEmail(**reserved, until=former["at"] + 7 * 86400).save()
+        run_simultaneously(2, lambda number: site.machines[number].kill())
+        for machine in list(site.machines):
+            site.restart(machine)
+        wait_until(lambda: ReservedEmail.objects.first() is None)
+        assert not any(user.former_emails for user in User.objects)
 
 
 class TestRateLimits:

@@ -30,11 +30,18 @@ class CommandRecorder(monitoring.CommandListener):
 
 
 @contextmanager
+def listening(listener: monitoring.CommandListener) -> Iterator[None]:
+    """Let a listener hear the commands of the connection that is made next."""
+    mongoengine.disconnect()
+    monitoring.register(listener)
+    yield
+    monitoring._LISTENERS.command_listeners.remove(listener)
+    mongoengine.disconnect()
+
+
+@contextmanager
 def recorded_commands() -> Iterator[CommandRecorder]:
     """Record the commands of the connection that is made next."""
-    mongoengine.disconnect()
     recorder = CommandRecorder()
-    monitoring.register(recorder)
-    yield recorder
-    monitoring._LISTENERS.command_listeners.remove(recorder)
-    mongoengine.disconnect()
+    with listening(recorder):
+        yield recorder

@@ -3,7 +3,10 @@
 import time
 from email.message import EmailMessage
 
+from flask import Flask
+
 from database.models import Job, User
+from services import mail_preview
 from services.mail_kinds import RESET_PASSWORD
 from services.mail_queue import SEND_EMAIL
 
@@ -14,6 +17,12 @@ def user_emails(count: int) -> list[str]:
 
 def recipients(messages: list[EmailMessage]) -> list[str]:
     return sorted(message["To"] for message in messages)
+
+
+def subject_of(app: Flask, mail: str) -> str:
+    """Return the English subject of an email."""
+    with app.app_context():
+        return mail_preview.preview(mail, "en").subject
 
 
 def queue_email(email: str, run_at: float = 0) -> Job:

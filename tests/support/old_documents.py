@@ -1,5 +1,6 @@
 """Documents as version 0 (commit d80bfce) stored them."""
 
+import time
 from typing import Any
 
 from bson import ObjectId
@@ -8,6 +9,7 @@ from pymongo.database import Database
 from database.documents import DOCUMENTS
 from database.migrations import VERSIONS
 from tests.support.client import ADA
+from tests.support.users import hash_of_password
 
 NOW = 1_795_000_000.5
 MOVIES = ["Heat", "Ödipussi", "2012-05-05", "ß"]
@@ -39,6 +41,27 @@ def old_mails() -> dict[str, Stored]:
         "sent": old_mail("reset", "sent", attempts=1, text="text", html="<p>html</p>"),
         "deletion": old_mail("forget", email="0" * 24),
     }
+
+
+def old_user() -> Stored:
+    """Return a user as version 2 (commit a4e947a) stored one, without what emails need now."""
+    return {
+        "email": ADA["email"],
+        "password": hash_of_password(),
+        "password_version": 0,
+        "role": "user",
+        "created_at": NOW,
+        "logins": 0,
+        "sessions": {},
+    }
+
+
+def old_job(mail: str, state: str = "queued", **recipient: str) -> Stored:
+    """Return an email as version 2 queued one: for an address alone."""
+    times = {"created_at": time.time(), "run_at": 0.0}
+    arguments = {"mail": mail, **recipient}
+    job = {"kind": "send_email", "state": state, "attempts": 0, "lane": "example.com"}
+    return {**job, **times, "arguments": arguments}
 
 
 def store_old_documents(database: Database[Stored], mails: dict[str, Stored]) -> None:

@@ -272,5 +272,5 @@ def html_of(mail: EmailMessage) -> str:
 
 
 def token_in(mail: EmailMessage) -> str:
-    """Return the reset token of the link in a mail."""
-    return re.search(r"/reset/(\S+)", text_of(mail))[1]
+    """Return the token of the link in a mail."""
+    return re.search(r"/(?:reset|confirm|undo)/(\S+)", text_of(mail))[1]

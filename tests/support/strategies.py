@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 from marshmallow import Schema, fields
 
 from database.models import ROLES
-from schemas.fields import Email, NameCursor, Role, StringList
+from schemas.fields import Email, Locale, NameCursor, Role, StringList
 from schemas.movies import ObjectId
 from tests.support.validity import is_single_line
 
@@ -34,6 +34,7 @@ ANY_BYTES = st.binary() | st.text().map(str.encode)
 # By field class, the first that matches.
 ALMOST_VALID: dict[type, SearchStrategy[Any]] = {
     Email: EMAILS,
+    Locale: st.sampled_from(["en", "pt_BR", "PT-br", "fr", "de-DE"]),
     Role: st.sampled_from(ROLES),
     StringList: st.lists(TEXT) | st.integers(0, 101).map(["x"].__mul__),
     ObjectId: TEXT | st.fixed_dictionaries({"$oid": TEXT}),

@@ -8,15 +8,31 @@ import requests
 from flask import Flask
 
 from database.models import User
-from services.token_service import ACCESS, PWD_RESET, REFRESH
+from services.link_service import LINKS
+from services.token_service import ACCESS, CHANGE, CONFIRM, PWD_RESET, REFRESH, UNDO
 from tests.support.assertions import assert_error
 from tests.support.client import NEW_PASSWORD, ApiClient
-from tests.support.tokens import reset_token
+from tests.support.tokens import link_token, store_changes
 
 NO_TOKEN = "Bearer"
 BAD_TOKEN = 'Bearer error="invalid_token"'
-SCOPES = (ACCESS, REFRESH, PWD_RESET)
-SECONDS = {ACCESS: 900, REFRESH: 2_592_000, PWD_RESET: 600}
+SCOPES = (ACCESS, REFRESH, *LINKS)
+SECONDS = {
+    ACCESS: 900,
+    REFRESH: 2_592_000,
+    PWD_RESET: 600,
+    CONFIRM: 86_400,
+    CHANGE: 86_400,
+    UNDO: 604_800,
+}
+# An endpoint that reads a token of this scope and changes nothing.
+READING = {
+    ACCESS: "verify",
+    PWD_RESET: "page",
+    CONFIRM: "confirm page",
+    CHANGE: "confirm page",
+    UNDO: "undo page",
+}
 NEW = {"password": NEW_PASSWORD}
 
 
@@ -30,6 +46,27 @@ class TokenEndpoint(NamedTuple):
 def send_in_body(method: str, path: str) -> Callable[[ApiClient, str], requests.Response]:
     """Return a function that sends a refresh token in the body."""
     return lambda api, token: api.request(method, path, json={"refresh_token": token})
+
+
+def mailed(path: str, field: str, *scopes: str) -> dict[str, TokenEndpoint]:
+    """Return an endpoint of mailed tokens twice: a token in the body, and as a bearer token."""
+
+    def send_in_field(api: ApiClient, token: str) -> requests.Response:
+        return api.post(path, json={field: token})
+
+    def send_as_bearer(api: ApiClient, token: str) -> requests.Response:
+        return api.post(path, token=token)
+
+    name = path.rpartition("/")[2]
+    return {
+        name: TokenEndpoint({*scopes}, send_in_field),
+        f"{name} by bearer": TokenEndpoint({*scopes}, send_as_bearer),
+    }
+
+
+def page(url: str, *scopes: str) -> TokenEndpoint:
+    """Return the page of a link."""
+    return TokenEndpoint({*scopes}, lambda api, token: api.get(url.format(token)))
 
 
 TOKEN_ENDPOINTS = {
@@ -46,7 +83,12 @@ TOKEN_ENDPOINTS = {
     "reset by bearer": TokenEndpoint(
         {PWD_RESET}, lambda api, token: api.post("/api/auth/reset", json=NEW, token=token)
     ),
-    "page": TokenEndpoint({PWD_RESET}, lambda api, token: api.get(f"/reset/{token}")),
+    "page": page("/reset/{}", PWD_RESET),
+    **mailed("/api/auth/email/confirm", "confirm_token", CONFIRM, CHANGE),
+    **mailed("/api/auth/email/reject", "confirm_token", CONFIRM, CHANGE),
+    **mailed("/api/auth/email/undo", "undo_token", UNDO),
+    "confirm page": page("/confirm/{}", CONFIRM, CHANGE),
+    "undo page": page("/undo/{}", UNDO),
 }
 PAIRS = [(name, scope) for name in TOKEN_ENDPOINTS for scope in SCOPES]
 ACCEPTED = [pair for pair in PAIRS if pair[1] in TOKEN_ENDPOINTS[pair[0]].scopes]
@@ -60,8 +102,8 @@ def send(api: ApiClient, endpoint: str, token: str) -> requests.Response:
 
 
 def assert_rejected(response: requests.Response, error: str = "BadTokenError") -> None:
-    """Assert that an endpoint rejects a token; the page of a reset link says it in HTML."""
-    if response.request.path_url.startswith("/reset/"):
+    """Assert that an endpoint rejects a token; the page of a link says it in HTML."""
+    if not response.request.path_url.startswith("/api/"):
         assert response.status_code == 401
         assert response.headers["Content-Type"].startswith("text/html")
     else:
@@ -71,5 +113,6 @@ def assert_rejected(response: requests.Response, error: str = "BadTokenError") -
 
 def token_of_each_scope(app: Flask, pair: dict[str, Any]) -> dict[str, str]:
     """Return a valid token of each scope, two of them from the pair of a login."""
-    pwd_reset = reset_token(app, User.objects.get())
-    return {ACCESS: pair["token"], REFRESH: pair["refresh_token"], PWD_RESET: pwd_reset}
+    user = store_changes(User.objects.get())
+    links = {scope: link_token(app, user, scope) for scope in LINKS}
+    return {ACCESS: pair["token"], REFRESH: pair["refresh_token"], **links}

@@ -9,10 +9,13 @@ from typing import Any
 from flask import Flask
 
 from database.models import User
-from services.token_service import LINKS, PWD_RESET, encode_link
+from services.link_service import LINKS, encode_link
+from services.token_service import PWD_RESET
 
 # The JWT_SECRET_KEY of the tests' application, and one that it does not have.
 KEY, OTHER_KEY = (hashlib.sha256(name).hexdigest() for name in (b"a key", b"another key"))
+PENDING_CHANGE = {"id": "a" * 24, "email": "new@example.com"}
+FORMER_CHANGE = {"id": "b" * 24, "email": "former@example.com", "at": 1_000_000_000.0}
 
 
 def encode_part(part: Any) -> str:
@@ -30,7 +33,22 @@ def sign(header: Any, claims: Any, key: str = KEY, digest: str = "sha256") -> st
     return f"{text}.{encode_part(hmac.digest(key.encode(), text.encode(), digest))}"
 
 
-def reset_token(app: Flask, user: User) -> str:
-    """Return a reset token of user, as the worker would mail it."""
+def store_changes(user: User) -> User:
+    """Store a change of the email that waits and one that can be undone: each link has a use."""
+    former = {key: FORMER_CHANGE[key] for key in ("email", "at")}
+    user.modify(
+        set__pending_change=PENDING_CHANGE,
+        **{f"set__former_emails__{FORMER_CHANGE['id']}": former},
+    )
+    return user
+
+
+def link_token(app: Flask, user: User, scope: str) -> str:
+    """Return the token of a link of user, as the worker would mail it."""
     with app.app_context():
-        return encode_link(LINKS[PWD_RESET], user).rpartition("/")[2]
+        return encode_link(LINKS[scope], user).rpartition("/")[2]
+
+
+def reset_token(app: Flask, user: User) -> str:
+    """Return a reset token of user."""
+    return link_token(app, user, PWD_RESET)

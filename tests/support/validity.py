@@ -11,6 +11,7 @@ from schemas.fields import (
     CONTROL_CHARACTERS,
     IGNORABLE,
     Email,
+    Locale,
     Name,
     Role,
     SingleLine,
@@ -19,6 +20,8 @@ from schemas.fields import (
 
 # U+200C and U+200D are invisible too, but change the letters around them.
 JOINER = re.compile("[\u200c\u200d]")
+
+CHOICES = {Role: ROLES, Locale: ("en", "pt_BR", "de")}
 
 
 def is_valid(field: fields.Field[Any], value: Any) -> bool:
@@ -35,7 +38,8 @@ def is_valid(field: fields.Field[Any], value: Any) -> bool:
         return 1 <= len(value) <= 100 and all(is_single_line(line, 100) for line in value)
     if isinstance(field, fields.Integer):
         return type(value) is int and 1 <= value <= 200
-    return isinstance(value, str) and (not isinstance(field, Role) or value in ROLES)
+    choices = CHOICES.get(type(field))
+    return isinstance(value, str) and (choices is None or value in choices)
 
 
 def is_email(text: str) -> bool:

@@ -25,10 +25,12 @@ from schemas.base import (
     ResponseSchema,
     StatusSchema,
 )
+from schemas.emails import EmailDoneSchema
 from schemas.fields import (
     Email,
     IdCursor,
     LimitedText,
+    Locale,
     Name,
     NameCursor,
     Password,
@@ -42,7 +44,7 @@ from web.decorators import NoFields
 from web.openapi import build_document
 
 FIELDS = [
-    *(field() for field in (Email, IdCursor, Name, NameCursor, Password, Role, Token)),
+    *(field() for field in (Email, IdCursor, Locale, Name, NameCursor, Password, Role, Token)),
     SingleLine(200, "Heat"),
 ]
 USER_ID, MOVIE_ID = "65f0a1b2c3d4e5f6a7b8c9d0", "65f0a1b2c3d4e5f6a7b8c9d1"
@@ -76,6 +78,7 @@ EXAMPLES = {
         {"id": ObjectId(USER_ID), "email": EMAIL, "expires_in": 871, "message": "Valid"},
         {"id": USER_ID, "email": EMAIL, "expires_in": 871, "message": "Valid"},
     ),
+    EmailDoneSchema: ({"message": "Done", "email": EMAIL}, {"message": "Done", "email": EMAIL}),
     ResetDoneSchema: ({"message": "Done", "email": EMAIL}, {"message": "Done", "email": EMAIL}),
     SessionSchema: (
         {
@@ -91,7 +94,7 @@ EXAMPLES = {
         User(id=ObjectId(USER_ID), email=EMAIL, password="$2b$…", created_at=TIME),
         {
             **{"id": USER_ID, "email": EMAIL, "name": None, "role": "user"},
-            "created_at": TIME_AS_TEXT,
+            **{"locale": "en", "created_at": TIME_AS_TEXT, "verified": False},
         },
     ),
     MovieSchema: (STORED_MOVIE, DUMPED_MOVIE),
@@ -102,10 +105,22 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("schema", EXAMPLES, ids=[schema.__name__ for schema in EXAMPLES])
-def test_schema_dumps_the_response_of_its_endpoint(schema):
+def test_schema_dumps_the_response_of_its_endpoint(app, schema):
     result, response = EXAMPLES[schema]
-    assert schema().dump(result) == response
+    with app.app_context():
+        assert schema().dump(result) == response
     assert schema().fields.keys() == response.keys()
+
+
+@pytest.mark.parametrize("verified_at", [None, 0.0, TIME])
+def test_user_is_verified_since_some_time(app, verified_at):
+    with app.app_context():
+        user = UserSchema().dump(User(verified_at=verified_at))
+    assert user["verified"] == (verified_at is not None)
+
+
+def test_signup_need_not_tell_the_id():
+    assert SignedUpSchema().dump({"message": "Check your mail"}) == {"message": "Check your mail"}
 
 
 def test_every_response_has_an_example():
@@ -131,6 +146,12 @@ def unlimited_texts(schema):
     fields = {name: getattr(field, "inner", field) for name, field in schema().fields.items()}
     texts = {name: field for name, field in fields.items() if isinstance(field, String)}
     return {name for name, field in texts.items() if not isinstance(field, LimitedText)}
+
+
+def token_fields(schema):
+    """Return the fields of a schema of the document that are tokens of a request."""
+    fields = schema.get("properties", {}).items()
+    return [(name, field) for name, field in fields if name.endswith("_token")]
 
 
 class TestLimitedText:
@@ -177,8 +198,10 @@ class TestLimitedText:
             name: field.get("maxLength") for name, field in schemas["Signup"]["properties"].items()
         }
         passwords = dict.fromkeys(["password", "password_confirmation"], 1024)
-        assert limits == {"email": 320, "name": 400, **passwords}
-        assert schemas["ResetPassword"]["properties"]["reset_token"]["maxLength"] == 4096
+        assert limits == {"email": 320, "name": 400, "locale": 35, **passwords}
+        tokens = dict(field for schema in schemas.values() for field in token_fields(schema))
+        assert tokens.keys() == {"reset_token", "refresh_token", "confirm_token", "undo_token"}
+        assert {field["maxLength"] for field in tokens.values()} == {4096}
 
 
 class TestFasterDump:

@@ -7,6 +7,7 @@ import pytest
 from config import (
     DEVELOPMENT_LIMIT_FACTOR,
     LIMITS,
+    LINK_PAGES,
     RENAMED_SETTINGS,
     SettingsError,
     SettingsSchema,
@@ -35,6 +36,12 @@ DEFAULTS = {
     "RESET_TOKEN_EXPIRE_MINUTES": 10,
     "PUBLIC_URL": "http://localhost:5000",
     "RESET_URL": "http://localhost:5000/reset/{token}",
+    "EMAIL_VERIFICATION": "optional",
+    "EMAIL_TOKEN_EXPIRE_HOURS": 24,
+    "UNDO_TOKEN_EXPIRE_DAYS": 7,
+    "CONFIRM_URL": "http://localhost:5000/confirm/{token}",
+    "UNDO_URL": "http://localhost:5000/undo/{token}",
+    "REAUTHENTICATE_SECONDS": 600,
     "MAIL_SERVER": None,
     "MAIL_PORT": 25,
     "MAIL_USERNAME": None,
@@ -43,6 +50,8 @@ DEFAULTS = {
     "MAIL_USE_SSL": False,
     "MAIL_DEFAULT_SENDER": "support@movie-bag.com",
     "MAIL_TIMEOUT": 10,
+    "MAIL_LOCALES": ["en", "pt_BR", "de"],
+    "MAIL_TEMPLATES": None,
     "BCRYPT_LOG_ROUNDS": 12,
     "PASSWORD_MIN_LENGTH": 8,
     "PASSWORD_MIN_SCORE": 2,
@@ -68,6 +77,15 @@ LIMIT_DEFAULTS = {
         "600 per minute; 3000 per hour",
     ),
 }
+# They would run a script, or show what is no page of an application.
+NO_LINKS = [
+    *("javascript:{token}", "JavaScript://x/%0aalert('{token}')"),
+    *("data:text/html,{token}", "DATA:{token}"),
+    *("vbscript:{token}", "jscript:{token}", "livescript:{token}"),
+    *("file:///tmp/{token}", "blob:https://app.example/{token}"),
+    *("filesystem:https://app.example/{token}", "about:blank#{token}"),
+    *("jar:https://app.example/a!{token}", "view-source:https://x/{token}"),
+]
 INVALID = {
     "PORT=abc": "Not a valid integer.",
     "PORT=0": "greater than or equal to 1 and less than or equal to 65535",
@@ -85,29 +103,29 @@ INVALID = {
     "MAIL_TIMEOUT=13": "greater than or equal to 1 and less than or equal to 12",
     "JWT_SESSION_MAX_AGE=9999999999": "less than or equal to 1000000000",
     "BCRYPT_LOG_ROUNDS=99": "greater than or equal to 4 and less than or equal to 31",
-    "RESET_URL=https://app.example/reset": r"Must be a link that contains \{token\}\.",
-    "RESET_URL=/reset?t={token}": r"Must be a link",
-    **dict.fromkeys(
-        (
-            *("RESET_URL=javascript:{token}", "RESET_URL=JavaScript://x/%0aalert('{token}')"),
-            *("RESET_URL=data:text/html,{token}", "RESET_URL=DATA:{token}"),
-            *(
-                "RESET_URL=vbscript:{token}",
-                "RESET_URL=jscript:{token}",
-                "RESET_URL=livescript:{token}",
-            ),
-            *("RESET_URL=file:///tmp/{token}", "RESET_URL=blob:https://app.example/{token}"),
-            *("RESET_URL=filesystem:https://app.example/{token}", "RESET_URL=about:blank#{token}"),
-            *(
-                "RESET_URL=jar:https://app.example/a!{token}",
-                "RESET_URL=view-source:https://x/{token}",
-            ),
-        ),
-        "Must be a link",
-    ),
+    **{
+        f"{name}={link}": reason
+        for name in LINK_PAGES
+        for link, reason in {
+            "https://app.example/page": r"Must be a link that contains \{token\}\.",
+            "/page?t={token}": r"Must be a link",
+            **dict.fromkeys(NO_LINKS, "Must be a link"),
+        }.items()
+    },
+    "EMAIL_VERIFICATION=on": "Must be one of: off, optional, required.",
+    "EMAIL_VERIFICATION=Required": "Must be one of: off, optional, required.",
+    "EMAIL_TOKEN_EXPIRE_HOURS=0": "greater than or equal to 1 and less than or equal to 1000000",
+    "EMAIL_TOKEN_EXPIRE_HOURS=0.5": "Not a valid integer.",
+    "UNDO_TOKEN_EXPIRE_DAYS=0": "greater than or equal to 1 and less than or equal to 10000",
+    "UNDO_TOKEN_EXPIRE_DAYS=10001": "greater than or equal to 1 and less than or equal to 10000",
+    "REAUTHENTICATE_SECONDS=0": "greater than or equal to 1 and less than or equal to 1000000000",
     "PUBLIC_URL=nonsense": "Not a valid URL.",
     "MAIL_DEFAULT_SENDER=Movie-bag": "Must be an address, or a name and an <address>.",
     "MAIL_DEFAULT_SENDER=ada@bücher.example": "Must be an address",
+    "MAIL_LOCALES=en,klingon": "Must be locales like en,pt_BR.",
+    "MAIL_LOCALES=en_XX": "Must be locales like en,pt_BR.",
+    "MAIL_LOCALES=,": "Must be locales like en,pt_BR.",
+    "MAIL_TEMPLATES=/nowhere": "Must be a folder.",
     "JWT_SECRET_KEY=\udcff": "Must be a line of text in UTF-8.",
     "MAIL_SERVER=localhost\nX: y": "Must be a line of text in UTF-8.",
     "APP_ENV=prod": "Must be one of: development, production.",
@@ -186,21 +204,26 @@ class TestDefaults:
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize(
-        ("given", "public_url", "reset_url"),
+        ("given", "public_url"),
         [
-            ({"PORT": "8123"}, "http://localhost:8123", "http://localhost:8123/reset/{token}"),
-            (
-                {"PUBLIC_URL": "https://m.example/"},
-                "https://m.example",
-                "https://m.example/reset/{token}",
-            ),
-            ({"RESET_URL": "movr://r?t={token}"}, "http://localhost:5000", "movr://r?t={token}"),
+            ({}, "http://localhost:5000"),
+            ({"PORT": "8123"}, "http://localhost:8123"),
+            ({"PUBLIC_URL": "https://m.example/"}, "https://m.example"),
         ],
-        ids=["PORT", "PUBLIC_URL", "RESET_URL"],
+        ids=["defaults", "PORT", "PUBLIC_URL"],
     )
-    def test_urls_derive_from_other_settings(self, given, public_url, reset_url):
+    def test_urls_derive_from_other_settings(self, given, public_url):
         settings = load_settings(given)
-        assert (settings["PUBLIC_URL"], settings["RESET_URL"]) == (public_url, reset_url)
+        assert settings["PUBLIC_URL"] == public_url
+        assert {settings[name] for name in LINK_PAGES} == {
+            public_url + path for path in ("/reset/{token}", "/confirm/{token}", "/undo/{token}")
+        }
+
+    @pytest.mark.parametrize("name", LINK_PAGES)
+    def test_url_of_a_link_is_set_alone(self, name):
+        given, defaults = load_settings({name: "movr://r?t={token}"}), load_settings()
+        changed = {key for key in SettingsSchema().fields if given[key] != defaults[key]}
+        assert (changed, given[name]) == ({name}, "movr://r?t={token}")
 
 
 class TestLimits:
