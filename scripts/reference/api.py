@@ -9,7 +9,7 @@ from scripts.reference import application, markdown
 from scripts.reference.application import Json
 from scripts.reference.markdown import code, link
 from scripts.reference.values import example, in_words, link_to, name_of, resolved
-from services.token_service import ACCESS, PWD_RESET, REFRESH
+from services.token_service import ACCESS, CHANGE, CONFIRM, PWD_RESET, REFRESH, UNDO
 from web import openapi
 from web.errors import error_body
 from web.json_response import JSON
@@ -27,6 +27,8 @@ TOKENS = {
     (REFRESH,): "a refresh token, as `refresh_token` in the body or as the bearer token",
     (ACCESS, REFRESH): "an access token; or a refresh token, in the body or as the bearer token",
     (PWD_RESET,): "the token of the email, as `reset_token` in the body or as the bearer token",
+    (CONFIRM, CHANGE): "that of the email, as `confirm_token` in the body or as the bearer token",
+    (UNDO,): "the token of the email, as `undo_token` in the body or as the bearer token",
 }
 # What nearly every operation may answer; said once, at the top.
 COMMON = {error_body(error)["error"] for error in openapi.COMMON}

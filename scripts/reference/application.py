@@ -9,9 +9,9 @@ from flask import Flask
 from commands.registry import initialize_commands
 from config import HOME, SettingsSchema
 from resources.routes import API_ROUTES, initialize_routes
-from web.decorators import Operation
 from web.json_response import JSON
 from web.openapi import build_document
+from web.operation import Operation
 
 Json = dict[str, Any]
 

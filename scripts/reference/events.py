@@ -48,6 +48,7 @@ FIELDS: dict[Event, tuple[str, ...]] = {
     Event.REFRESH_TOKEN_REUSED: REUSE,
     Event.REFRESH_TOKEN_REUSED_IN_GRACE: REUSE,
     Event.PASSWORD_RESET_REQUESTED: ("ip", "email"),
+    Event.CONFIRMATION_REQUESTED: ("ip", "email"),
     Event.ROLE_CHANGED_TO_ADMIN: ANY_ACTOR,
     Event.ROLE_CHANGED_TO_USER: ANY_ACTOR,
     Event.USER_DELETED: ANY_ACTOR,

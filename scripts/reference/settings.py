@@ -44,6 +44,8 @@ ACCEPTED = {
     "JWT_SECRET_KEY": "one key or more, separated by commas; in production at least"
     f" {SECRET_BYTES} bytes each",
     ENV_FILE: "the path of a file",
+    "MAIL_LOCALES": "locales that CLDR knows, separated by commas: `en`, `pt_BR` or `pt-BR`",
+    "MAIL_TEMPLATES": "the path of a folder; each text in it begins with a line `Subject: …`",
     **dict.fromkeys(("HOST", "MAIL_SERVER", "METRICS_HOST"), "a host name or an IP address"),
 }
 
