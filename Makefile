@@ -38,8 +38,8 @@ test-rest: install  ## What make test leaves out: docs, resilience, property, br
 	$(BIN)/python -m pytest -n 2 tests/property -m 'slow or not slow'
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/docs -m 'slow or not slow'
 	$(BIN)/python -m pytest tests/resilience -m 'slow or not slow'
-	$(BIN)/python -m pytest tests/api tests/unit tests/integration -m slow
-	.ci/secantusdb $(BIN)/python -m pytest tests/api tests/integration -m 'not embedded and not slow' \
+	$(BIN)/python -m pytest -n 2 tests/api tests/unit tests/integration -m slow
+	.ci/secantusdb $(BIN)/python -m pytest -n 2 tests/api tests/integration -m 'not embedded and not slow' \
 	  --ignore=tests/integration/test_sending_email.py -k 'not 1000_jobs'  # it sorts without an index
 
 test-all: test test-rest  ## Every test

@@ -62,9 +62,16 @@ class TestOrder:
 
 
 class TestStart:
+    def test_template_with_an_error_stops_the_start(self, make_app, templates):
+        folder = templates(a_html="{% if %}")
+        with pytest.raises(SettingsError, match=r"MAIL_TEMPLATES: email/a\.html: "):
+            make_app(MAIL_TEMPLATES=folder)
+
     def test_text_without_a_subject_stops_the_start(self, make_app, templates):
         folder = templates(a_txt="Subject: A\n\nText", b_txt="Hello", c__de_txt="Subject:\n")
-        with pytest.raises(SettingsError, match=r"a line Subject: …, in b.txt, c\."):
+        with pytest.raises(
+            SettingsError, match="a line Subject: … and an empty line, in b.txt, c.de.txt"
+        ):
             make_app(MAIL_TEMPLATES=folder)
 
 
