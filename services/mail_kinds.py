@@ -73,7 +73,9 @@ def _to_owner(mail: str, arguments: Arguments, user: User) -> Letter:
 def _to_new_email(mail: str, arguments: Arguments, user: User) -> Letter | None:
     """Return the email with the link, or to another user who has the email the one that says so."""
     new_email = arguments["to"]
-    owner = User.get_by_email(new_email) or User.get_by_id(ReservedEmail.find_owner(new_email))
+    owner = User.get_by_email(new_email)
+    if owner is None and (owner_id := ReservedEmail.find_owner(new_email)):
+        owner = User.get_by_id(owner_id)
     if owner and owner.id != user.id:
         return _letter(EMAIL_TAKEN, owner, new_email)
     if user.pending_change.get("email") != new_email:

@@ -58,5 +58,7 @@ def render(template: str, context: dict[str, Any]) -> Content:
 
 
 def _find(name: str, suffix: str) -> Template:
-    names = [f"{FOLDER}/{name}.{get_locale()}.{suffix}", f"{FOLDER}/{name}.{suffix}"]
+    names = [f"{FOLDER}/{name}.{suffix}"]
+    if current_app.config["MAIL_TEMPLATES"]:  # ours are of every language
+        names.insert(0, f"{FOLDER}/{name}.{get_locale()}.{suffix}")
     return current_app.jinja_env.select_template(names)
