@@ -8,10 +8,11 @@ from flask.views import MethodView
 
 from resources import book
 from schemas.auth import NewPasswordSchema
-from schemas.base import RequestSchema, load
+from schemas.base import load
 from services import email_change_service, email_service, password_service
 from services.token_service import CHANGE
 from web.body import read_form
+from web.operation import NoFields
 from web.pages import STYLED_POLICY
 from web.rate_limits import limit_by_ip
 
@@ -68,7 +69,7 @@ class ConfirmPage(MethodView):
     @limit_by_ip("RESET")
     def post(self, token: str) -> str:
         """Confirm the email."""
-        load(RequestSchema(), read_form())
+        _read_button()
         g.link_user, claims = email_service.open_confirmation(token)
         email = email_service.confirm(g.link_user, claims)
         return render_template("email_confirmed.html", email=email)
@@ -80,7 +81,7 @@ class RejectPage(MethodView):
     @limit_by_ip("RESET")
     def post(self, token: str) -> str:
         """Drop the change, or delete the account that was never verified."""
-        load(RequestSchema(), read_form())
+        _read_button()
         g.link_user, claims = email_service.open_confirmation(token)
         email_service.reject(g.link_user, claims)
         return render_template("email_rejected.html", is_change=claims["scope"] == CHANGE)
@@ -98,7 +99,12 @@ class UndoPage(MethodView):
     @limit_by_ip("RESET")
     def post(self, token: str) -> str:
         """Restore the email."""
-        load(RequestSchema(), read_form())
+        _read_button()
         g.link_user, claims = email_change_service.open_undo(token)
         email = email_change_service.undo(g.link_user, claims)
         return render_template("email_restored.html", email=email)
+
+
+def _read_button() -> None:
+    """Read the form of a page whose only input is its button."""
+    load(NoFields(), read_form())

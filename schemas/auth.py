@@ -12,6 +12,7 @@ from schemas.base import (
     EXAMPLE_TIME,
     EXAMPLE_TOKEN,
     IdSchema,
+    MailedTokenSchema,
     MessageSchema,
     RequestSchema,
     ResponseSchema,
@@ -21,7 +22,7 @@ from schemas.base import (
 )
 from schemas.fields import HARD_TO_GUESS, Email, Locale, Name, Password, Token
 from services import password_service
-from services.errors import MISSING_FIELD, Errors
+from services.errors import Errors
 
 
 class EmailSchema(RequestSchema):
@@ -68,20 +69,11 @@ class SignupSchema(EmailSchema, NewPasswordSchema):
         return super().check(fields, User(email=fields.get("email"), name=fields.get("name")))
 
 
-class ResetPasswordSchema(NewPasswordSchema):
+class ResetPasswordSchema(MailedTokenSchema, NewPasswordSchema):
     """A new password with the reset token, which may be sent as a bearer token instead."""
 
+    mailed_field = "reset_token"
     reset_token = Token()
-
-    def check(self, fields: dict[str, Any], user: User | None) -> Errors:
-        """Return also whether no token named a user."""
-        return super().check(fields, user) | missing_token("reset_token", fields, user)
-
-
-def missing_token(name: str, fields: dict[str, Any], user: User | None) -> Errors:
-    """Drop a mailed token from the fields, and return the error if no token named a user."""
-    fields.pop(name, None)
-    return {} if user else {name: [MISSING_FIELD]}
 
 
 class RefreshTokenSchema(RequestSchema):

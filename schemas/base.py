@@ -8,7 +8,7 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from database.models import User
-from services.errors import UNKNOWN_FIELD, Errors, SchemaValidationError
+from services.errors import MISSING_FIELD, UNKNOWN_FIELD, Errors, SchemaValidationError
 
 EXAMPLE_ID = "65f0a1b2c3d4e5f6a7b8c9d0"
 EXAMPLE_SESSION_ID = "9f86d081884c7d65"
@@ -30,6 +30,18 @@ class RequestSchema(Schema):
         Each of `fields` is valid by itself; `user` is the user of the token.
         """
         return {}
+
+
+class MailedTokenSchema(RequestSchema):
+    """A request with the token of a link, in the field `mailed_field` or as a bearer token."""
+
+    mailed_field: str
+
+    def check(self, fields: dict[str, Any], user: User | None) -> Errors:
+        """Drop the token, and return also whether none named a user."""
+        fields.pop(self.mailed_field, None)
+        missing = {} if user else {self.mailed_field: [MISSING_FIELD]}
+        return super().check(fields, user) | missing
 
 
 def load(schema: Schema, data: Mapping[str, Any], user: User | None = None) -> dict[str, Any]:

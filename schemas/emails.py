@@ -1,32 +1,22 @@
 """Requests and responses of emails: confirmed, changed, restored."""
 
-from typing import Any
-
-from database.models import User
-from schemas.auth import EmailSchema, missing_token
-from schemas.base import EXAMPLE_EMAIL, MessageSchema, RequestSchema, Text
+from schemas.auth import EmailSchema
+from schemas.base import EXAMPLE_EMAIL, MailedTokenSchema, MessageSchema, Text
 from schemas.fields import Password, Token
-from services.errors import Errors
 
 
-class ConfirmTokenSchema(RequestSchema):
+class ConfirmTokenSchema(MailedTokenSchema):
     """The token of a link that confirms an email, which may be sent as a bearer token instead."""
 
+    mailed_field = "confirm_token"
     confirm_token = Token()
 
-    def check(self, fields: dict[str, Any], user: User | None) -> Errors:
-        """Return whether no token named a user."""
-        return missing_token("confirm_token", fields, user)
 
-
-class UndoTokenSchema(RequestSchema):
+class UndoTokenSchema(MailedTokenSchema):
     """The token of a link that undoes a change, which may be sent as a bearer token instead."""
 
+    mailed_field = "undo_token"
     undo_token = Token()
-
-    def check(self, fields: dict[str, Any], user: User | None) -> Errors:
-        """Return whether no token named a user."""
-        return missing_token("undo_token", fields, user)
 
 
 class ChangeEmailSchema(EmailSchema):

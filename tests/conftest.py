@@ -26,7 +26,7 @@ from database.embedded.server import EmbeddedDatabase  # noqa: E402
 from database.migrations import stored_version  # noqa: E402
 from jobs.worker import Worker  # noqa: E402
 from tests.support.client import EVE, ApiClient  # noqa: E402
-from tests.support.email_client import SendQueued, send_queued, verify_all  # noqa: E402
+from tests.support.email_client import SendQueued, change_email, send_queued, verify_all  # noqa: E402
 from tests.support.processes import Server  # noqa: E402
 from tests.support.smtp_server import Mailbox, smtp_server, token_in  # noqa: E402
 from tests.support.tokens import KEY  # noqa: E402
@@ -189,6 +189,13 @@ def verified(ada: dict[str, Any], mails: SendQueued) -> dict[str, Any]:
     verify_all()
     mails()
     return ada
+
+
+@pytest.fixture
+def change_token(api: ApiClient, verified: dict[str, Any], mails: SendQueued) -> str:
+    """Return the token of a change of Ada's email that waits."""
+    change_email(api, verified["token"])
+    return token_in(mails()[0])
 
 
 @pytest.fixture

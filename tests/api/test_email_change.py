@@ -35,13 +35,6 @@ def settings(settings):
     return {**settings, "EMAIL_VERIFICATION": "optional"}
 
 
-@pytest.fixture
-def change_token(api, verified, mails):
-    """Return the token of a change that waits."""
-    change_email(api, verified["token"])
-    return token_in(mails()[0])
-
-
 def pending():
     return User.objects.get(email=ADA["email"]).pending_change
 

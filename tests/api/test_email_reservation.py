@@ -28,13 +28,6 @@ def settings(settings):
     return {**settings, "EMAIL_VERIFICATION": "optional"}
 
 
-@pytest.fixture
-def change_token(api, verified, mails):
-    """Return the token of a change that waits."""
-    change_email(api, verified["token"])
-    return token_in(mails()[0])
-
-
 class TestTakenEmail:
     def test_email_taken_meanwhile_is_refused(self, api, verified, change_token):
         create_user(NEW_EMAIL)
