@@ -66,7 +66,7 @@ class TestForgotPassword:
 
 class TestLogin:
     def test_known_and_unknown_email_take_one_time(self, make_app, http):
-        http.app = make_app(BCRYPT_LOG_ROUNDS=9)
+        http.app = make_app(BCRYPT_LOG_ROUNDS=10)
         http.sign_up()
         assert is_even_login(*wrong_logins(http))
 
