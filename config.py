@@ -20,6 +20,11 @@ DEVELOPMENT = "development"
 PRODUCTION = "production"
 REQUIRED_IN_PRODUCTION = ("JWT_SECRET_KEY", "MONGODB_URI", "MAIL_SERVER", "PUBLIC_URL")
 SECRET_BYTES = 32
+# Lists that rotate, and what is said of removing a key that can be guessed.
+ROTATING_KEYS = {
+    "JWT_SECRET_KEY": "Remove the old one, which logs out everyone whose token it signed.",
+    "SECRETS_KEY": "",
+}
 MAX_BODY_BYTES = 64 * 1024
 # EMAIL_VERIFICATION: whether an email has to be proved to be the user's before a login.
 OFF = "off"
@@ -82,6 +87,8 @@ class SettingsSchema(Schema):
     UNDO_TOKEN_EXPIRE_DAYS = fields.Integer(load_default=7, validate=Range(1, 10**4))
     CONFIRM_URL = fields.String(load_default=None, validate=setting_checks.LINK)
     UNDO_URL = fields.String(load_default=None, validate=setting_checks.LINK)
+    SECRETS_KEY = fields.String(load_default=None)
+    PASSKEY_ORIGINS = fields.String(load_default=None, validate=setting_checks.check_apps)
     REAUTHENTICATE_SECONDS = fields.Integer(load_default=600, validate=Range(1, MAX_SECONDS))
     MAIL_SERVER = fields.String(load_default=None)
     MAIL_PORT = fields.Integer(load_default=25, validate=Range(1, 65535))
@@ -114,6 +121,7 @@ class SettingsSchema(Schema):
     RATELIMIT_RESET_PER_IP = _limit("60 per minute")
     RATELIMIT_REFRESH_PER_IP = _limit("60 per minute")
     RATELIMIT_PASSWORD_PER_USER = _limit("5 per minute")
+    RATELIMIT_MFA_PER_USER = _limit("5 per minute; 50 per day")
     RATELIMIT_WRITES_PER_USER = _limit("60 per minute; 300 per hour")
 
     @validates_schema(skip_on_field_errors=False)
@@ -145,9 +153,11 @@ class SettingsSchema(Schema):
         data["DATA_DIR"] = Path(data["DATA_DIR"]).resolve()
         data["MAIL_LOCALES"] = setting_checks.parse_locales(data["MAIL_LOCALES"])
         data["CORS_ORIGINS"] = split(data["CORS_ORIGINS"])
-        # To rotate the key: the first signs, all verify. development.py creates a missing one.
-        data["JWT_SECRET_KEYS"] = split(data["JWT_SECRET_KEY"])
-        data["JWT_SECRET_KEY"] = next(iter(data["JWT_SECRET_KEYS"]), None)
+        data["PASSKEY_ORIGINS"] = split(data["PASSKEY_ORIGINS"])
+        # The first key signs or encrypts, all verify or decrypt. Development creates a missing one.
+        for name in ROTATING_KEYS:
+            data[f"{name}S"] = split(data[name])
+            data[name] = next(iter(data[f"{name}S"]), None)
         if data["APP_ENV"] == DEVELOPMENT:
             data |= {name: _loosen(data[name]) for name in LIMITS if name not in original}
         return data
@@ -158,9 +168,10 @@ LIMITS = [name for name in SettingsSchema().fields if re.search("^RATELIMIT_.*_P
 
 def _unsafe_in_production(data: Mapping[str, Any]) -> dict[str, list[str]]:
     wrong: dict[str, list[str]] = {}
-    keys = split(data.get("JWT_SECRET_KEY"))
-    if reasons := list(reasons_against(keys, SECRET_BYTES)):
-        wrong["JWT_SECRET_KEY"] = reasons
+    for name, advice in ROTATING_KEYS.items():
+        keys = data.get(name)
+        if keys and (reasons := list(reasons_against(split(keys), SECRET_BYTES, advice))):
+            wrong[name] = reasons
     for name in REQUIRED_IN_PRODUCTION:
         if name in data and data[name] is None:  # an invalid one is missing in data, and reported
             wrong[name] = ["Is needed in production."]

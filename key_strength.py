@@ -1,4 +1,4 @@
-"""Which signing keys can be guessed: who has one signs tokens of any user."""
+"""Which keys can be guessed: who has one signs tokens of any user, or decrypts stored secrets."""
 
 import hashlib
 import os
@@ -28,16 +28,18 @@ MIN_GUESSES_LOG10 = 26
 GENERATE = "`APP_ENV=development flask --app app secret`"
 
 
-def reasons_against(keys: list[str], min_bytes: int) -> Iterator[str]:
-    """Yield what is wrong with signing keys, each by its place in the list, never by its text."""
+def reasons_against(keys: list[str], min_bytes: int, advice: str = "") -> Iterator[str]:
+    """Yield what is wrong with keys, each by its place in the list, never by its text.
+
+    `advice` follows each that can be guessed.
+    """
     lengths = [len(os.fsencode(key)) for key in keys]
     if min(lengths, default=0) < min_bytes:
         yield f"Needs at least {min_bytes} bytes in production."
     for number, (key, length) in enumerate(zip(keys, lengths, strict=True), 1):
         if length >= min_bytes and is_guessable(key):
             # A key that only verifies matters as much: it signs for who has guessed it.
-            yield f"Key {number} can be guessed: generate another, {GENERATE}."
-            yield "Remove the old one, which logs out everyone whose token it signed."
+            yield f"Key {number} can be guessed: generate another, {GENERATE}. {advice}".rstrip()
 
 
 def is_guessable(key: str) -> bool:

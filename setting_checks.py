@@ -26,6 +26,10 @@ SAFE_LINK = rf"(?!{UNSAFE_SCHEMES}:)(?a:[A-Za-z][\w.+-]+):.*\{{token\}}"
 LINK = Regexp(SAFE_LINK, error="Must be a link that contains {{token}}.")
 # As a browser writes it: no path, no trailing slash, no pattern.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]+)?")
+# Of an Android app: the SHA-256 of the certificate that signs it. http: browsers allow it there.
+PASSKEY_ORIGIN = re.compile(
+    r"(https://[a-z0-9.-]+|http://localhost)(:[0-9]+)?|android:apk-key-hash:[A-Za-z0-9_-]{43}"
+)
 # (?a:…) restricts \w to ASCII.
 ADDRESS = r"(?a:[\w.+-]+@[\w.-]+)"
 SENDER = Regexp(
@@ -42,6 +46,14 @@ def check_limit(text: str) -> None:
         limits = []
     if not limits or any(not it.amount or it.get_expiry() > MAX_SECONDS for it in limits):
         raise ValidationError("Must be a limit like 5 per minute.")
+
+
+def check_apps(text: str) -> None:
+    """Raise ValidationError unless each is an origin from which a browser or app uses passkeys."""
+    if not all(map(PASSKEY_ORIGIN.fullmatch, split(text))):
+        raise ValidationError(
+            "Must be https:// origins, or android:apk-key-hash: with 43 characters of base64url."
+        )
 
 
 def check_locales(text: str) -> None:

@@ -5,9 +5,9 @@ import click
 from commands.group import Group
 from database.compatibility import run_checks
 from database.migrations import upgrade
-from database.startup import open_database
+from services.startup import open_database_of_any_version
 
-db = Group("db", "Manage the database.", open_database)
+db = Group("db", "Manage the database.", open_database_of_any_version)
 
 
 @db.command()

@@ -10,8 +10,8 @@ from flask.cli import AppGroup
 
 from database.db import DATABASE_ERRORS, without_credentials
 from database.embedded.server import EmbeddedDatabase
-from database.startup import open_current_database
 from services.errors import ApiError
+from services.startup import open_current_database
 
 
 class Group(AppGroup):
@@ -21,10 +21,14 @@ class Group(AppGroup):
     """
 
     def __init__(
-        self, name: str, help_text: str, opener: Callable[[Flask], None] = open_current_database
+        self,
+        name: str,
+        help_text: str,
+        opener: Callable[[Flask], None] = open_current_database,
+        **options: Any,
     ):
-        """Take the function that opens the database."""
-        super().__init__(name, help=help_text)
+        """Take the function that opens the database, and options of a click.Group."""
+        super().__init__(name, help=help_text, **options)
         self._open = opener
         self.creating: set[str | None] = set()
 

@@ -5,7 +5,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from commands.users import normalize_email
-from database.embedded.private_files import KEY
+from database.embedded.private_files import KEY_FILES
 from infra.pseudonym import pseudonym
 from services.errors import SchemaValidationError
 
@@ -28,7 +28,7 @@ def _signing_keys() -> list[str]:
     keys: list[str] = current_app.config["JWT_SECRET_KEYS"]
     if keys:
         return keys
-    key = current_app.config["DATA_DIR"] / KEY
+    key = current_app.config["DATA_DIR"] / KEY_FILES["JWT_SECRET_KEY"].name
     if not key.exists():
         raise click.ClickException("There is no signing key yet: the server creates it.")
     return [key.read_text()]

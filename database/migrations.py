@@ -14,8 +14,7 @@ from mongoengine.connection import get_db
 from pymongo import DeleteOne, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from config import SettingsError
-from database.db import DATABASE_ERRORS, insert_missing, read_batches
+from database.db import insert_missing, read_batches
 from database.models import Job
 
 COMMAND = "flask --app app db upgrade"
@@ -126,24 +125,10 @@ def upgrade(
 def is_upgrade_due() -> bool:
     """Return whether a migration is due.
 
-    If the database is away, nobody can tell: the start goes on and requests get 503 as usual.
-    """
-    try:
-        return stored_version() < len(MIGRATIONS)
-    except DATABASE_ERRORS as error:
-        logger.warning("Can't read the version of the stored documents: %s", error)
-        return False
-
-
-def require_current_version() -> None:
-    """Refuse to start while an upgrade is due.
-
     Raises:
-        SettingsError: an upgrade is due; the message names the command.
+        PyMongoError: the database is away.
     """
-    if is_upgrade_due():
-        message = f"Its documents need an upgrade: stop all processes, then run {COMMAND}"
-        raise SettingsError({"MONGODB_URI": [message]})
+    return stored_version() < len(MIGRATIONS)
 
 
 def _store_version(version: int) -> None:

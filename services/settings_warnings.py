@@ -8,9 +8,15 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from config import RENAMED_SETTINGS, SettingsSchema, env_file
+from config import PRODUCTION, RENAMED_SETTINGS, SettingsSchema, env_file
 
-SECRETS = ("JWT_SECRET_KEY", "MONGODB_URI", "MAIL_PASSWORD", "RATELIMIT_STORAGE_URI")
+SECRETS = (
+    "JWT_SECRET_KEY",
+    "SECRETS_KEY",
+    "MONGODB_URI",
+    "MAIL_PASSWORD",
+    "RATELIMIT_STORAGE_URI",
+)
 KNOWN = {*SettingsSchema().fields, *RENAMED_SETTINGS, "ENV_FILE_LOCATION"}
 # Too short: PGHOST is no misspelt HOST.
 GUESSES = KNOWN - {"HOST", "PORT"}
@@ -29,6 +35,8 @@ def log_warnings(config: Mapping[str, Any]) -> None:
     for name in sorted(set(config["UNKNOWN_SETTINGS"]) - KNOWN):
         for sentence in _about_unknown(name):
             logger.warning("%s", sentence)
+    if config["APP_ENV"] == PRODUCTION and not config["SECRETS_KEYS"]:
+        logger.warning("SECRETS_KEY is not set: nobody can turn on a second factor")
     if warning := exposed_secrets():
         logger.warning("%s", warning)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from config import SettingsError
-from database.embedded.private_files import development_key, private_folder
+from database.embedded.private_files import KEY_FILES, development_key, private_folder
 from database.embedded.server import EmbeddedDatabase
 
 
 def prepare_development(config: dict[str, Any]) -> None:
-    """Make DATA_DIR private, with a signing key and a database unless they are configured.
+    """Make DATA_DIR private, with keys and a database unless they are configured.
 
     Raises:
         SettingsError: DATA_DIR can't be used.
@@ -18,9 +18,10 @@ def prepare_development(config: dict[str, Any]) -> None:
     data_dir: Path = config["DATA_DIR"]
     try:
         with private_folder(data_dir):
-            if not config["JWT_SECRET_KEYS"]:
-                config["JWT_SECRET_KEY"] = development_key(data_dir)
-                config["JWT_SECRET_KEYS"] = [config["JWT_SECRET_KEY"]]
+            for name in KEY_FILES:
+                if not config[f"{name}S"]:
+                    config[name] = development_key(data_dir, name)
+                    config[f"{name}S"] = [config[name]]
         if config["MONGODB_URI"] is None:
             config["MONGODB_URI"] = _start_database(data_dir)
     except OSError as error:

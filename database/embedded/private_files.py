@@ -1,4 +1,4 @@
-"""DATA_DIR belongs to its user alone: it holds a signing key, reset links and the database."""
+"""DATA_DIR belongs to its user alone: it holds keys, reset links and the database."""
 
 import fcntl
 import logging
@@ -8,14 +8,28 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from config import SECRET_BYTES
 
-KEY = "jwt_secret"
 OF_OTHERS = 0o077
 WRITABLE_BY_OTHERS = 0o022
 
 logger = logging.getLogger(__name__)
+
+
+class KeyFile(NamedTuple):
+    """The file of a key that development makes, and what is lost with that key."""
+
+    name: str
+    loss: str
+
+
+# By the setting.
+KEY_FILES = {
+    "JWT_SECRET_KEY": KeyFile("jwt_secret", "every token is void"),
+    "SECRETS_KEY": KeyFile("secrets_key", "no second factor that it encrypted can be read"),
+}
 
 
 class ForeignFileError(OSError):
@@ -40,14 +54,14 @@ def private_folder(data_dir: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def development_key(data_dir: Path) -> str:
-    """Return the signing key stored in data_dir, the same for all processes; make one if need be.
+def development_key(data_dir: Path, setting: str) -> str:
+    """Return the key stored in data_dir, the same for all processes; make one if need be.
 
     Call it within private_folder.
     """
-    path = data_dir / KEY
+    path = data_dir / KEY_FILES[setting].name
     if path.exists() and not _is_key(path.read_bytes()):
-        _discard_key(path, "is no key")
+        _discard_key(path, "is no key", KEY_FILES[setting].loss)
     if not path.exists():
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(SECRET_BYTES))
@@ -64,9 +78,11 @@ def _make_private(data_dir: Path) -> None:
     for path in (data_dir, *data_dir.rglob("*")):
         with suppress(FileNotFoundError):  # the database removes some
             _refuse_foreign(path)
-    key = data_dir / KEY
+    # Not that of stored secrets, which can't be read without it.
+    name, loss = KEY_FILES["JWT_SECRET_KEY"]
+    key = data_dir / name
     if key.exists() and (was_writable or _mode(key) & OF_OTHERS):
-        _discard_key(key, "could be read or written by others")
+        _discard_key(key, "could be read or written by others", loss)
     for path in (data_dir, *data_dir.rglob("*")):
         with suppress(FileNotFoundError):
             _close_to_others(path, data_dir)
@@ -99,6 +115,6 @@ def _close_to_others(path: Path, data_dir: Path) -> None:
         logger.warning("%s had mode %03o: others can't use it any more", path, mode)
 
 
-def _discard_key(path: Path, reason: str) -> None:
+def _discard_key(path: Path, reason: str, loss: str) -> None:
     path.unlink()
-    logger.warning("%s %s: there is a new one, and every token is void", path, reason)
+    logger.warning("%s %s: there is a new one, and %s", path, reason, loss)
