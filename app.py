@@ -11,7 +11,7 @@ from flask.cli import FlaskGroup
 
 from commands.registry import initialize_commands
 from config import MAX_BODY_BYTES, load_settings
-from database.startup import open_current_database
+from database.passkeys import Challenge
 from infra.logging import initialize_logging
 from jobs.worker import Worker
 from resources.routes import initialize_routes
@@ -21,6 +21,7 @@ from services.languages import initialize_languages
 from services.mail_templates import initialize_mail_templates
 from services.rate_limit_service import initialize_rate_limits
 from services.settings_warnings import log_warnings
+from services.startup import open_current_database
 from web.client_ip import initialize_client_ip
 from web.errors import initialize_errors
 from web.headers import initialize_cors, initialize_headers
@@ -71,11 +72,15 @@ def _load_config(app: Flask, config: Mapping[str, Any]) -> None:
 
 def _initialize_background(app: Flask) -> None:
     mail_service.mail.init_app(app)
-    sweep = email_change_service.delete_expired
-    app.extensions["worker"] = Worker(app, JOB_HANDLERS, UNNEEDED_JOBS, sweep)
+    app.extensions["worker"] = Worker(app, JOB_HANDLERS, UNNEEDED_JOBS, _delete_expired)
     app.before_request(app.extensions["worker"].start)  # for `flask run`; servers start it earlier
     # Called by run.py and gunicorn.conf.py, after any fork.
     app.extensions["start_metrics"] = partial(start_metrics, app)
+
+
+def _delete_expired() -> None:
+    email_change_service.delete_expired()
+    Challenge.delete_expired()
 
 
 def _is_command_lookup() -> bool:

@@ -106,7 +106,10 @@ class Bench:
     def tokens(self, name: str) -> list[str]:
         """Create a session for each user; return its access tokens or its refresh tokens."""
         with self.app.app_context():
-            return [session_service.create(user, "bench")[name] for user in self.users]
+            return [
+                session_service.create(user, "bench", session_service.BY_PASSWORD)[name]
+                for user in self.users
+            ]
 
     def wait_for_emails(self) -> None:
         """Wait until every email is sent."""
@@ -125,7 +128,7 @@ def _create_user(email: str) -> User:
     """Sign a user up, and create as many sessions as a user can have."""
     user = auth_service.sign_up(email, PASSWORD)
     for _ in range(SESSIONS):
-        session_service.create(user, "bench")
+        session_service.create(user, "bench", session_service.BY_PASSWORD)
     return user
 
 

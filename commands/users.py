@@ -8,7 +8,13 @@ from database.models import ADMIN, USER, User
 from schemas.auth import EmailSchema
 from schemas.base import iso, load
 from schemas.users import UserCreateSchema
-from services import auth_service, email_service, user_service
+from services import (
+    auth_service,
+    email_service,
+    factor_service,
+    password_service,
+    user_service,
+)
 
 user = Group("user", "Manage accounts.")
 
@@ -71,6 +77,17 @@ def verify(emails: tuple[str, ...], everybody: bool) -> None:
     click.echo(f"{verified} verified")
     if unknown:
         raise click.ClickException(f"No user has the email {', '.join(unknown)}")
+
+
+@user.command()
+@click.argument("email")
+@click.option("--factors", is_flag=True, help="Remove the second factor and every passkey, too.")
+def reset(email: str, factors: bool) -> None:
+    """Mail a link that sets a new password, to a user who has lost what they log in with."""
+    account = find_user(email)
+    if factors:
+        factor_service.reset(account)
+    password_service.request_reset(account.email)
 
 
 @user.command()

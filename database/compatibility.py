@@ -87,6 +87,48 @@ def nested_update(documents: Documents) -> bool:
     return returned == documents.find_one({"_id": 1}) == {**USER, "sessions": sessions}
 
 
+def nested_parents(documents: Documents) -> bool:
+    """One update sets, increments and removes nested fields whose parents may be missing."""
+    update = {
+        "$set": {"factors.totp": {"step": 5}, "factors.codes": {}, "sessions": {}},
+        "$inc": {"version": 1},
+        "$unset": {"factors.pending": 1, "sessions_of_before": 1},
+    }
+    documents.update_one({"_id": 1}, update)
+    documents.update_one(
+        {"_id": 1}, {"$set": {"factors.pending": {"step": 0}, "factors.codes.a": 1}}
+    )
+    other_step = {"_id": 1, "factors.totp.step": {"$lt": 5}}
+    absent = {"_id": 1, "factors.totp.step": {"$exists": False}}
+    unmatched = [documents.update_one(it, update).matched_count for it in (other_step, absent)]
+    documents.update_one({"_id": 1, "factors.codes.a": {"$exists": True}}, update)
+    factors = {"totp": {"step": 5}, "codes": {}}
+    changed = {"version": 2, "sessions": {}, "factors": factors}
+    return unmatched == [0, 0] and documents.find_one({"_id": 1}) == {**USER, **changed}
+
+
+def nested_limits(documents: Documents) -> bool:
+    """A nested counter stops at its limit, and one that is missing is null in a condition."""
+    begin = {"until": 9, "count": 1}
+    condition = {"_id": 1, "tries.day.until": None, "tries.minute.until": None}
+    tries: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (condition, {"$set": {"tries.day": begin}}),
+        (condition, {"$set": {"tries.day": begin}}),
+        (
+            {**condition, "tries.day.until": 9, "tries.day.count": {"$lt": 3}},
+            {"$inc": {"tries.day.count": 1}, "$set": {"tries.minute": begin}},
+        ),
+        ({"_id": 1, "tries.day.count": {"$lt": 2}}, {"$inc": {"tries.day.count": 1}}),
+        ({"_id": 1, "tries.year.count": {"$lt": 2}}, {"$inc": {"tries.year.count": 1}}),
+    ]
+    matched = [documents.update_one(*one).matched_count for one in tries]
+    stored = {"day": {"until": 9, "count": 2}, "minute": begin}
+    return matched == [1, 0, 1, 0, 0] and documents.find_one({"_id": 1}) == {
+        **USER,
+        "tries": stored,
+    }
+
+
 def nested_condition(documents: Documents) -> bool:
     """A nested field can be a condition while its document is left out of the result."""
     condition = {"_id": 1, "email": USER["email"]}
@@ -163,6 +205,23 @@ def conditional_delete(documents: Documents) -> bool:
     return (unmatched, first, second) == (0, 1, 0)
 
 
+def find_and_delete(documents: Documents) -> bool:
+    """A document is found and deleted once; null in a condition matches a missing field."""
+    challenges = [
+        {"_id": "a", "purpose": "login"},
+        {"_id": "b", "purpose": "login", "user_id": "1"},
+    ]
+    documents.insert_many(challenges)
+
+    def spend(text: str, user_id: str | None) -> dict[str, Any] | None:
+        condition = {"_id": text, "purpose": "login", "user_id": user_id}
+        return documents.find_one_and_delete(condition)
+
+    tried = [("a", "1"), ("a", None), ("a", None), ("b", None), ("b", "1"), ("b", "1")]
+    expected = [None, challenges[0], None, None, challenges[1], None]
+    return [spend(*one) for one in tried] == expected and documents.count_documents({}) == 1
+
+
 def upsert(documents: Documents) -> bool:
     """An upsert changes the document that matches, inserts one, or its id is a duplicate."""
     documents.insert_many([{"_id": 2, "owner": "a", "until": 5}, {"_id": 3, "owner": "b"}])
@@ -187,6 +246,8 @@ CHECKS: tuple[Callable[[Documents], bool], ...] = (
     conditional_update,
     simultaneous_updates,
     nested_update,
+    nested_parents,
+    nested_limits,
     nested_condition,
     claim,
     lanes,
@@ -194,6 +255,7 @@ CHECKS: tuple[Callable[[Documents], bool], ...] = (
     search,
     unordered_insert,
     conditional_delete,
+    find_and_delete,
     upsert,
 )
 

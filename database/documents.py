@@ -6,9 +6,18 @@ from mongoengine import Document
 
 from database.emails import ReservedEmail
 from database.models import Job, Movie, User
+from database.passkeys import Challenge, Passkey
 from database.sent_mail import SentMail
 
-DOCUMENTS: tuple[type[Document], ...] = (User, ReservedEmail, Job, SentMail, Movie)
+DOCUMENTS: tuple[type[Document], ...] = (
+    User,
+    ReservedEmail,
+    Passkey,
+    Challenge,
+    Job,
+    SentMail,
+    Movie,
+)
 
 
 @dataclass(frozen=True)
@@ -29,11 +38,21 @@ MOVIES = Ownership(Movie, "added_by", "id")
 JOBS = Ownership(Job, "arguments__email", "email")
 SENT_MAILS = Ownership(SentMail, "arguments__email", "email")
 RESERVED_EMAILS = Ownership(ReservedEmail, "user_id", "id")
+PASSKEYS = Ownership(Passkey, "user_id", "id")
+CHALLENGES = Ownership(Challenge, "user_id", "id")
 # Queued notices are sent even if their user is deleted, other jobs that name the user are not;
 # failed ones are deleted with the user.
 JOBS_BY_ID = Ownership(Job, "arguments__user_id", "id")
 NOTICES = Ownership(Job, "arguments__to", "email")  # as an earlier version stored them
 SENT_MAILS_BY_ID = Ownership(SentMail, "arguments__user_id", "id")
-BELONGS_TO_USER = (MOVIES, JOBS, SENT_MAILS, SENT_MAILS_BY_ID, RESERVED_EMAILS)
+BELONGS_TO_USER = (
+    MOVIES,
+    JOBS,
+    SENT_MAILS,
+    SENT_MAILS_BY_ID,
+    RESERVED_EMAILS,
+    PASSKEYS,
+    CHALLENGES,
+)
 # What other requests may still add while a user is deleted: a job deletes it once more.
-ADDED_MEANWHILE = (MOVIES, RESERVED_EMAILS)
+ADDED_MEANWHILE = (MOVIES, RESERVED_EMAILS, PASSKEYS, CHALLENGES)

@@ -3,7 +3,8 @@
 `email_version` counts what voids a confirmation link, `verified_at` is when the email was proved
 to be the user's, and `confirmed_token` the id of the token that did it. `pending_change` has the
 `id` and the `email` of a change that waits for its confirmation. `former_emails` has the `email`
-before each change that can be undone and `at`, when that was, by the id of the change.
+before each change that can be undone, `at`, when that was, and `version`, the password_version
+before it, by the id of the change.
 """
 
 import time

@@ -37,7 +37,8 @@ class Session(db.EmbeddedDocument):
     `generation` counts its pairs of tokens; services/session_grace.py decides about earlier ones.
     `rotated` has the time at which each of the last few generations was refreshed, `refreshed_by`
     the client that did it, under keys like g7: a bare 7 in a path could mean a place in a list.
-    `without_grace` lists the generations that a change of the password replaced.
+    `without_grace` lists the generations that a change of the password, or a reauthentication,
+    replaced. `auth_time` is when the user last proved who they are, `amr` by what (RFC 8176).
     """
 
     generation: int = db.IntField(default=0)
@@ -47,6 +48,8 @@ class Session(db.EmbeddedDocument):
     rotated: dict[str, float] = db.MapField(db.FloatField())
     refreshed_by: dict[str, dict[str, str]] = db.MapField(db.DictField())
     without_grace: list[int] = db.ListField(db.IntField())
+    auth_time: int = db.IntField(default=lambda: int(time.time()))
+    amr: list[str] = db.ListField(db.StringField())
 
     meta = {"strict": False}
 
@@ -57,7 +60,8 @@ class User(db.Document):
     They share a document, so that what must change together changes in one conditional update: a
     password reset sets the hash, increments `password_version` and empties `sessions`, or does
     nothing. `logins` counts the sessions ever created: the version that add_session checks.
-    What the fields from `email_version` to `former_emails` mean is in database/emails.py.
+    What the fields from `email_version` to `former_emails` mean is in database/emails.py, and
+    `factors` in database/factors.py.
     """
 
     email: str = db.StringField(required=True)
@@ -70,12 +74,20 @@ class User(db.Document):
     password_version: int = db.IntField(default=0)
     name: str | None = db.StringField()
     locale: str | None = db.StringField()
+    factors: dict[str, Stored] = db.DictField()
     role: str = db.StringField(default=USER)
     created_at: float = db.FloatField(default=time.time)
     logins: int = db.IntField(default=0)
     sessions: dict[str, Session] = db.MapField(db.EmbeddedDocumentField(Session))
 
-    meta = {**META, "indexes": [{"fields": ["email"], "unique": True}, "role"]}
+    meta = {
+        **META,
+        "indexes": [
+            {"fields": ["email"], "unique": True},
+            "role",
+            {"fields": ["factors.totp.secret.key"], "sparse": True},
+        ],
+    }
 
     @property
     def is_admin(self) -> bool:
@@ -86,6 +98,11 @@ class User(db.Document):
     def is_verified(self) -> bool:
         """Return whether the user has proved that the email is theirs."""
         return self.verified_at is not None
+
+    @property
+    def has_totp(self) -> bool:
+        """Return whether a login asks for a code besides the password."""
+        return bool(self.factors.get("totp"))
 
     @classmethod
     def get_by_id(cls, user_id: object) -> "User | None":
@@ -145,11 +162,11 @@ class User(db.Document):
 
     @classmethod
     def refresh_session(
-        cls, user_id: str, session_id: str, generation: int, client: Stored
+        cls, user_id: str, session_id: str, generation: int, client: Stored, created_since: float
     ) -> "tuple[User, Stored] | None":
         """Increment the generation of a session and return its user and the session.
 
-        Return None, and change nothing, unless the session is at this generation. The session
+        Return None, and change nothing, unless the session is at this generation and not older. It
         remembers when and by which client its last few generations were replaced.
         """
         session, now = f"sessions.{session_id}", time.time()
@@ -163,11 +180,24 @@ class User(db.Document):
             },
             "$unset": {f"{session}.rotated.{oldest}": 1, f"{session}.refreshed_by.{oldest}": 1},
         }
-        at_generation = {"_id": ObjectId(user_id), f"{session}.generation": generation}
+        condition = {
+            "_id": ObjectId(user_id),
+            f"{session}.generation": generation,
+            f"{session}.created_at": {"$gte": created_since},
+        }
         stored = cls._get_collection().find_one_and_update(
-            at_generation, update, return_document=ReturnDocument.AFTER
+            condition, update, return_document=ReturnDocument.AFTER
         )
         return cls._with_session(stored or {}, session_id)
+
+    def replace_session(self, session_id: str, former: Stored, session: Stored) -> bool:
+        """Store a session instead of the one that was read; return whether that was still there.
+
+        It is not if the session was refreshed or revoked, or the password changed, meanwhile.
+        """
+        path, as_read = f"sessions.{session_id}", {"password_version": self.password_version}
+        condition = {"_id": self.id, **as_read, f"{path}.generation": former["generation"]}
+        return bool(User.objects(__raw__=condition).update_one(__raw__={"$set": {path: session}}))
 
     @classmethod
     def revoke_session(cls, user_id: object, session_id: str) -> bool:
@@ -193,15 +223,16 @@ class User(db.Document):
         """Set credentials, increment their versions and revoke sessions, or do nothing.
 
         Nothing happens unless password_version is as it was read and `only_if` matches. Mailed
-        links carry a version or the id of a change that waits, so they are void afterwards. None
-        keeps every session. Return whether it happened.
+        links carry a version or the id of a change that waits, so they are void afterwards, and so
+        is a second factor that is being added. None keeps every session. Return whether it
+        happened.
         """
         condition = {"_id": self.id, "password_version": self.password_version, **only_if}
         sessions = {} if keep_sessions is None else {"sessions": dict(keep_sessions)}
         update = {
             "$set": {**changes, **sessions},
             "$inc": {"password_version": 1, "email_version": 1},
-            "$unset": {"pending_change": 1},
+            "$unset": {"pending_change": 1, "factors.pending_totp": 1},
         }
         return bool(User.objects(__raw__=condition).update_one(__raw__=update))
 

@@ -22,6 +22,7 @@ from services.session_service import Tokens
 from services.token_service import ACCESS, REFRESH, Claims
 from web.decorators import body, no_input, requires_token, requires_user, response
 from web.languages import preferred_locale
+from web.proofs import has_totp, recent_session, recent_session_if
 from web.rate_limits import limit_by_email, limit_by_ip, limit_by_user
 
 
@@ -50,9 +51,14 @@ class LoginApi(Resource):
     @limit_by_ip("LOGIN")
     @body(LoginSchema)
     @limit_by_email("LOGIN")
-    @response(TokensSchema, errors.UnauthorizedError, name="login")
+    @response(
+        TokensSchema, errors.UnauthorizedError, errors.SecondFactorRequiredError, name="login"
+    )
     def post(self, email: str, password: str) -> Tokens:
-        """Exchange an email and its password for an access token and a refresh token."""
+        """Exchange an email and its password for an access token and a refresh token.
+
+        A user with a second factor gets a token for the next step instead.
+        """
         return auth_service.log_in(email, password, request.headers.get("User-Agent", ""))
 
 
@@ -104,6 +110,7 @@ class SessionsApi(Resource):
         return session_service.list_active(user, claims)
 
     @requires_user
+    @recent_session
     @no_input
     @response(MessageSchema, name="revokeAllSessions")
     def delete(self, user: User, claims: Claims) -> dict[str, str]:
@@ -116,6 +123,7 @@ class SessionApi(Resource):
     """One session of a user."""
 
     @requires_user
+    @recent_session_if(lambda given: given["session_id"] != given["claims"]["sid"])
     @no_input
     @response(MessageSchema, errors.SessionNotExistsError, name="revokeSession")
     def delete(self, user: User, claims: Claims, session_id: str) -> dict[str, str]:
@@ -129,6 +137,7 @@ class PasswordApi(Resource):
 
     @requires_user
     @limit_by_user("PASSWORD")
+    @recent_session_if(has_totp)
     @body(ChangePasswordSchema)
     @response(TokensSchema, name="changePassword")
     def put(self, user: User, claims: Claims, current_password: str, password: str) -> Tokens:

@@ -9,6 +9,7 @@ from schemas.emails import ChangeEmailSchema, ConfirmTokenSchema, EmailDoneSchem
 from services import email_change_service, email_service, errors
 from services.token_service import CHANGE, CONFIRM, UNDO, Claims
 from web.decorators import body, requires_user, response, token_in_body_or_header
+from web.proofs import has_totp, recent_session_if
 from web.rate_limits import limit_by_email, limit_by_ip
 
 confirm_token = token_in_body_or_header(
@@ -70,11 +71,11 @@ class ChangeEmail(Resource):
 
     @limit_by_ip("FORGOT")
     @requires_user
+    @recent_session_if(has_totp)
     @body(ChangeEmailSchema)
     @limit_by_email("FORGOT")
     @response(
         MessageSchema,
-        errors.ReauthenticationRequiredError,
         errors.ConflictError,
         name="changeEmail",
     )
@@ -83,7 +84,7 @@ class ChangeEmail(Resource):
     ) -> dict[str, str]:
         """Request another email; it replaces the user's once the link that is mailed to it is used.
 
-        Needs the current password, or a login in the last minutes (REAUTHENTICATE_SECONDS).
+        Needs the current password, or a recent session; of a user with a second factor the latter.
         """
         email_change_service.request_change(user, claims, email, current_password)
         return {"message": "A link that confirms the new address is on its way to it"}

@@ -6,6 +6,7 @@ Opening a link changes nothing, because mail scanners open links too: a button d
 from flask import g, render_template
 from flask.views import MethodView
 
+from database.factors import describe_factors
 from resources import book
 from schemas.auth import NewPasswordSchema
 from schemas.base import load
@@ -50,7 +51,8 @@ class ResetPage(MethodView):
         g.link_user = user
         fields = load(NewPasswordSchema(), form, user)
         password_service.reset_password(user, fields["password"])
-        return render_template("password_set.html", email=user.email)
+        factors = describe_factors(user)
+        return render_template("password_set.html", email=user.email, factors=factors)
 
 
 class ConfirmPage(MethodView):

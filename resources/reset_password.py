@@ -1,7 +1,10 @@
 """Forgotten passwords."""
 
+from typing import Any
+
 from flask_restful import Resource
 
+from database.factors import describe_factors
 from database.models import User
 from schemas.auth import EmailSchema, ResetDoneSchema, ResetPasswordSchema
 from schemas.base import MessageSchema
@@ -32,7 +35,11 @@ class ResetPassword(Resource):
     @token_in_body_or_header("reset_token", password_service.open_reset_link, PWD_RESET)
     @body(ResetPasswordSchema)
     @response(ResetDoneSchema, name="resetPassword")
-    def post(self, user: User, claims: Claims, password: str) -> dict[str, str]:
-        """Set a new password with the token from the email; every session is revoked."""
+    def post(self, user: User, claims: Claims, password: str) -> dict[str, Any]:
+        """Set a new password with the token from the email; every session is revoked.
+
+        A second factor and passkeys stay, and nobody is logged in.
+        """
         password_service.reset_password(user, password)
-        return {"message": "Password has been reset", "email": user.email}
+        message = "Password has been reset"
+        return {"message": message, "email": user.email, "factors": describe_factors(user)}

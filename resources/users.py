@@ -1,10 +1,11 @@
 """Users, for themselves and for admins."""
 
+from functools import wraps
 from typing import Any
 
 from flask_restful import Resource
 
-from database.models import User
+from database.models import ADMIN, User
 from schemas.auth import CurrentPasswordSchema
 from schemas.base import MessageSchema
 from schemas.users import (
@@ -18,9 +19,28 @@ from schemas.users import (
 from services import auth_service, errors, user_service
 from services.token_service import Claims
 from web.decorators import body, no_input, query, requires_admin, requires_user, response
+from web.operation import View, note
+from web.proofs import has_totp, recent_session_if
 from web.urls import next_page
 
 DELETED = {"message": "User has been deleted"}
+
+
+def _needs_recent_deletion(arguments: dict[str, Any]) -> bool:
+    """Return whether a deletion needs a recent session: of another user, or with TOTP."""
+    user: User = arguments["user"]
+    return arguments["user_id"] != str(user.id) or user.has_totp
+
+
+def _visible(view: View) -> View:
+    """Refuse users who are neither admins nor the user of the URL, before anything else."""
+
+    @wraps(view)
+    def wrapper(*args: Any, user: User, user_id: str, **arguments: Any) -> Any:
+        user_service.require_visible(user, user_id)
+        return view(*args, user=user, user_id=user_id, **arguments)
+
+    return note(wrapper, errors=(errors.ForbiddenError,))
 
 
 class MeApi(Resource):
@@ -41,6 +61,7 @@ class MeApi(Resource):
         return user_service.update(user, user, **fields)
 
     @requires_user
+    @recent_session_if(has_totp)
     @body(CurrentPasswordSchema)
     @response(
         MessageSchema,
@@ -73,6 +94,7 @@ class UsersApi(Resource):
 
     @requires_admin
     @body(UserCreateSchema)
+    @recent_session_if(lambda given: given.get("role") == ADMIN)
     @response(
         UserSchema,
         errors.EmailAlreadyExistsError,
@@ -91,8 +113,9 @@ class UserApi(Resource):
     """One user: the user of the access token, or any for an admin."""
 
     @requires_user
+    @_visible
     @no_input
-    @response(UserSchema, errors.ForbiddenError, errors.UserNotExistsError, name="getUser")
+    @response(UserSchema, errors.UserNotExistsError, name="getUser")
     def get(self, user: User, claims: Claims, user_id: str) -> User:
         """Return the user.
 
@@ -101,7 +124,9 @@ class UserApi(Resource):
         return user_service.get_visible(user, user_id)
 
     @requires_user
+    @_visible
     @body(UserUpdateSchema)
+    @recent_session_if(lambda given: "role" in given and given["user"].is_admin)
     @response(
         UserSchema,
         errors.ForbiddenError,
@@ -118,10 +143,11 @@ class UserApi(Resource):
         return user_service.update(user, user_service.get_visible(user, user_id), **fields)
 
     @requires_user
+    @_visible
+    @recent_session_if(_needs_recent_deletion)
     @body(DeleteUserSchema)
     @response(
         MessageSchema,
-        errors.ForbiddenError,
         errors.UserNotExistsError,
         errors.LastAdminError,
         errors.ConflictError,

@@ -20,6 +20,7 @@ from schemas.base import (
     Text,
     Timestamp,
 )
+from schemas.factors import FactorsSchema
 from schemas.fields import HARD_TO_GUESS, Email, Locale, Name, Password, Token
 from services import password_service
 from services.errors import Errors
@@ -128,7 +129,8 @@ class SessionSchema(ResponseSchema):
 
 
 class ResetDoneSchema(MessageSchema):
-    """The email of the user whose password was set."""
+    """The email of the user whose password was set, and the ways to log in that are left."""
 
     message = Text(example="Password has been reset")
     email = Text(example=EXAMPLE_EMAIL, about="The email of the user.")
+    factors = fields.Nested(FactorsSchema, required=True)

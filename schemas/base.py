@@ -22,7 +22,9 @@ MAX_UNKNOWN_NAMED = 100
 
 
 class RequestSchema(Schema):
-    """The fields of a request, which `load` validates."""
+    """The fields of a request, which `load` validates; of those in `one_of`, one is required."""
+
+    one_of: tuple[str, ...] = ()
 
     def check(self, fields: dict[str, Any], user: User | None) -> Errors:
         """Return what is wrong with the fields together, and drop those that no service needs.
@@ -112,13 +114,13 @@ class Text(fields.String):
 class Timestamp(fields.Field[float]):
     """Seconds since the epoch, in responses as ISO 8601 in UTC."""
 
-    def __init__(self, *, example: str = EXAMPLE_TIME, about: str = "") -> None:
+    def __init__(self, *, example: str = EXAMPLE_TIME, about: str = "", **options: Any) -> None:
         """Take an example and a description for the OpenAPI document."""
         metadata = {"type": "string", "format": "date-time", "examples": [example]}
-        super().__init__(required=True, metadata=metadata | describe(about))
+        super().__init__(required=True, metadata=metadata | describe(about), **options)
 
-    def _serialize(self, value: Any, *args: Any, **options: Any) -> str:
-        return iso(value)
+    def _serialize(self, value: float | None, *args: Any, **options: Any) -> str | None:
+        return None if value is None else iso(value)
 
 
 class Seconds(fields.Integer):
@@ -157,6 +159,8 @@ class ApiErrorSchema(ResponseSchema):
     status = fields.Integer(required=True)
     error = Text(example="UnauthorizedError")
     errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
+    mfa_token = Text(example=EXAMPLE_TOKEN, about="Of SecondFactorRequiredError.", required=False)
+    methods = fields.List(fields.String(), metadata={"examples": [["totp", "recovery_code"]]})
 
 
 class StatusSchema(ResponseSchema):

@@ -1,6 +1,7 @@
 """Signing up and logging in."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from flask import current_app
@@ -8,11 +9,22 @@ from flask import current_app
 from config import REQUIRED
 from database.db import ensure_indexes
 from database.models import USER, User
-from services import email_service, event_service, mail_queue, password_service, session_service
+from services import (
+    email_service,
+    event_service,
+    factor_service,
+    link_service,
+    mail_queue,
+    passkey_service,
+    password_service,
+    session_service,
+    token_service,
+)
 from services.errors import EmailAlreadyExistsError, UnauthorizedError
 from services.event_service import Event
 from services.mail_kinds import CONFIRM_EMAIL, SIGNED_UP_AGAIN
-from services.session_service import Tokens
+from services.session_service import BY_CODE, BY_PASSKEY, BY_PASSWORD, Tokens
+from services.token_service import MFA
 
 UNVERIFIED = "Invalid username or password, or the address is not confirmed yet"
 
@@ -71,13 +83,38 @@ def log_in(email: str, password: str, user_agent: str) -> Tokens:
 
     Raises:
         UnauthorizedError
+        SecondFactorRequiredError: the user has one, so that log_in_by_code follows.
     """
     user = User.get_by_email(email) or User(email=email)  # without id and password, built as slowly
     if not password_service.verify_password(user, password):
         event_service.record(Event.LOGIN_FAILED, user_id=user.id, email=email)
         raise _refuse(email, is_right=False)
     password_service.upgrade_hash(user, password)
-    return open_session(user, user_agent)
+    return open_session(user, user_agent, BY_PASSWORD)
+
+
+def log_in_by_code(mfa_token: str, user_agent: str, **code: str) -> Tokens:
+    """Return the tokens of a new session for the token of log_in and a `code` or `recovery_code`.
+
+    Raises:
+        UnauthorizedError: the code is wrong, or was used.
+        ExpiredTokenError, UsedTokenError, BadTokenError, TooManyRequestsError, ConflictError
+    """
+    claims = token_service.decode(mfa_token, MFA)
+    user = link_service.find_user(claims)
+    if not factor_service.use_code_of_login(user, claims, **code):
+        event_service.record(Event.CODE_REFUSED, user_id=user.id)
+        raise UnauthorizedError
+    return open_session(user, user_agent, BY_CODE)
+
+
+def log_in_by_passkey(credential: dict[str, Any], user_agent: str) -> Tokens:
+    """Return the tokens of a new session for a passkey that has signed a challenge.
+
+    Raises:
+        UnauthorizedError
+    """
+    return open_session(passkey_service.verify_login(credential), user_agent, BY_PASSKEY)
 
 
 def _refuse(email: str, is_right: bool) -> UnauthorizedError:
@@ -93,18 +130,22 @@ def _refuse(email: str, is_right: bool) -> UnauthorizedError:
     return UnauthorizedError(UNVERIFIED)
 
 
-def open_session(user: User, user_agent: str) -> Tokens:
-    """Create a session for an authenticated user; every way to log in ends here.
+def open_session(user: User, user_agent: str, amr: Sequence[str]) -> Tokens:
+    """Create a session for a user who has authenticated by `amr`; every way to log in ends here.
 
     Raises:
         UnauthorizedError: the email must be verified first, or the password changed meanwhile.
+        SecondFactorRequiredError
     """
     if is_verification_required() and not user.is_verified:
         event_service.record(Event.LOGIN_UNVERIFIED, user_id=user.id)
         raise _refuse(user.email, is_right=True)
+    if user.has_totp and amr not in (BY_CODE, BY_PASSKEY):
+        event_service.record(Event.SECOND_FACTOR_REQUIRED, user_id=user.id)
+        raise factor_service.code_required(user)
     try:
-        tokens = session_service.create(user, user_agent)
+        tokens = session_service.create(user, user_agent, amr)
     except UnauthorizedError:  # the password was changed meanwhile
         raise _refuse(user.email, is_right=False) from None
-    event_service.record(Event.LOGIN, user_id=user.id)
+    event_service.record(Event.LOGIN, user_id=user.id, amr=",".join(amr))
     return tokens

@@ -10,7 +10,9 @@ from mongoengine import NotUniqueError
 from database import emails
 from database.db import ensure_indexes
 from database.emails import ReservedEmail
+from database.factors import added_later
 from database.models import Stored, User
+from database.passkeys import Passkey
 from jobs import queue
 from services import (
     errors,
@@ -38,7 +40,7 @@ def request_change(user: User, claims: Claims, email: str, current_password: str
     """Mail a link to another email, which replaces the user's once it is opened there.
 
     It is the same for an email that another user has: then they get a notice without a link. The
-    user gives the password, or has just logged in.
+    user gives the password, or has just proved who they are.
 
     Raises:
         ReauthenticationRequiredError, SchemaValidationError, TooManyRequestsError
@@ -46,7 +48,7 @@ def request_change(user: User, claims: Claims, email: str, current_password: str
     """
     if current_password is None:
         rate_limit_service.hit("PASSWORD_PER_USER", str(user.id))
-        session_service.require_recent(session_service.find(claims)[1])
+        session_service.require_recent(claims)
     else:
         password_service.verify_current_password(user, current_password)
     is_own = email == user.email
@@ -79,13 +81,18 @@ def confirm_change(user: User, claims: Claims) -> str | None:
     notice = None
     if user.is_verified:  # who has not proved an email can't restore it
         ReservedEmail.keep(user, until=now + LINKS[UNDO].lifetime)
-        changes[f"former_emails.{claims['change']}"] = {"email": user.email, "at": now}
+        changes[f"former_emails.{claims['change']}"] = _former(user, now)
         details = {"change": claims["change"], "at": repr(now), "hint": hide(new_email)}
         notice = mail_queue.enqueue_to(user, EMAIL_CHANGED, **details)
     if not _replace(user, notice, changes, waits, keep_sessions=None):
         return None
     event_service.record(Event.EMAIL_CHANGED, user_id=user.id)
     return new_email
+
+
+def _former(user: User, now: float) -> Stored:
+    """Return what an undo needs: factors of a later version were added by who made the change."""
+    return {"email": user.email, "at": now, "version": user.password_version}
 
 
 def _take(user: User, email: str) -> None:
@@ -147,7 +154,8 @@ def undo(user: User, claims: Claims) -> str:
     """Restore the email from before a change and return it.
 
     Somebody else made the change, so nothing of theirs stays: later changes are void, sessions
-    revoked, and the password can't be used. A link that sets another one is mailed to the email.
+    revoked, factors that were added since removed, and the password can't be used. A link that sets
+    another one is mailed to the email.
 
     Raises:
         UsedTokenError: the change was undone meanwhile, or an earlier one.
@@ -175,9 +183,14 @@ def _restore(user: User, change_id: str) -> str | None:
         "password": "",
         "former_emails": earlier,
     }
+    version = former.get("version", -1)  # an earlier version stored none, and knew no factors
+    changes |= added_later(user, version)
     link = mail_queue.enqueue_to(user, EMAIL_RESTORED, to=former["email"], change=change_id)
+    Passkey.delete_added_after(user, version)  # before, in case of a crash
     if not _replace(user, link, changes, {}, keep_sessions={}):
         return None
+    if Passkey.delete_added_after(user, version):  # added until then, and perhaps used
+        User.revoke_all_sessions(user.id)
     kept = {change["email"] for change in earlier.values()}
     left = {user.email, *(change["email"] for change in user.former_emails.values())}
     ReservedEmail.release(user, left - kept)

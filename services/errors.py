@@ -3,6 +3,9 @@
 A docstring says when an error happens, then what a client should do.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 Errors = dict[str, list[str]]
 
 INCOMPLETE = "Request is missing required fields"
@@ -19,6 +22,8 @@ class ApiError(Exception):
     status: int
     message: str
     retry_after: int | None = None
+    # What the response says besides.
+    members: Mapping[str, Any] = {}
 
     def __init__(self, message: str = "", errors: Errors | None = None) -> None:
         """Use the message of the class unless another is given."""
@@ -55,9 +60,9 @@ class EmailAlreadyExistsError(ApiError):
 
 
 class UnauthorizedError(ApiError):
-    """The email is unknown or the password is wrong; the response never says which.
+    """The email is unknown, or the password, the code or the passkey wrong; it never says which.
 
-    Ask for both again.
+    Ask for both again, or for another code.
     """
 
     status = 401
@@ -120,16 +125,34 @@ class ExpiredTokenError(TokenError):
 class UsedTokenError(TokenError):
     """The link was used already, or what it may change has changed since it was mailed.
 
-    After a reset, log in with the new password. Otherwise request another link.
+    After a reset, log in with the new password. Request another link, or with the `mfa_token` of a
+    login log in again.
     """
 
     message = "Token has already been used"
 
 
+class SecondFactorRequiredError(ApiError):
+    """The password is right, and the user has a second factor.
+
+    Ask for a code, or a recovery code, and send it with `mfa_token` to `/api/auth/login/mfa`.
+    `methods` says which of them the user has.
+    """
+
+    status = 401
+    message = "A second factor is required"
+
+    def __init__(self, mfa_token: str = "", methods: Sequence[str] = ()) -> None:
+        """Take the token of the login that waits, and how it can continue."""
+        super().__init__()
+        self.members = {"mfa_token": mfa_token, "methods": [*methods]}
+
+
 class ReauthenticationRequiredError(ApiError):
     """The login was too long ago for this request.
 
-    Ask for the password and send it along, or log in again.
+    Ask for the password, or a code or passkey of who has a second factor, send it to
+    `/api/auth/reauthenticate`, and repeat the request with the new access token.
     """
 
     status = 401
@@ -151,6 +174,16 @@ class ForbiddenError(ApiError):
     message = "You may not do this"
 
 
+class EmailNotVerifiedError(ApiError):
+    """The email must be verified before a second factor or a passkey can be added.
+
+    Offer to send the link again, by `/api/auth/email/resend`.
+    """
+
+    status = 403
+    message = "Confirm your email address first"
+
+
 class UserNotExistsError(ApiError):
     """No user has this id.
 
@@ -169,6 +202,16 @@ class SessionNotExistsError(ApiError):
 
     status = 404
     message = "Session with given id doesn't exist"
+
+
+class PasskeyNotExistsError(ApiError):
+    """The user has no passkey with this id.
+
+    List the passkeys again: this one was removed already.
+    """
+
+    status = 404
+    message = "Passkey with given id doesn't exist"
 
 
 class LastAdminError(ApiError):
@@ -247,7 +290,7 @@ class TooManyRequestsError(ApiError):
 
 
 class ServiceUnavailableError(ApiError):
-    """The database is away, or the hashing pool is full.
+    """The database is away, the hashing pool full, or the server has no key for second factors.
 
     Repeat the request after the seconds of `Retry-After`.
     """

@@ -13,12 +13,20 @@ class Event(StrEnum):
 
     # An account was created, by its owner, an admin or a command.
     SIGNUP = "signup"
-    # A session was created for an email and its password.
+    # A session was created: `amr` says by what, as in RFC 8176 (pwd, otp, hwk, user).
     LOGIN = "login"
     # The password was right, but EMAIL_VERIFICATION is required and the email is not verified.
     LOGIN_UNVERIFIED = "login_unverified"
     # The password was wrong, or no user has the email (then without `user`).
     LOGIN_FAILED = "login_failed"
+    # The password was right, and the user has a second factor.
+    SECOND_FACTOR_REQUIRED = "second_factor_required"
+    # A code or a recovery code was wrong, or was used before.
+    CODE_REFUSED = "code_refused"
+    # A passkey signed whose count of uses had not risen (there may be a copy), or that was removed.
+    PASSKEY_REFUSED = "passkey_refused"
+    # A user who is logged in proved once more who they are.
+    REAUTHENTICATED = "reauthenticated"
     # A session was ended with one of its tokens.
     LOGOUT = "logout"
     # One session was revoked from the list of sessions.
@@ -49,6 +57,20 @@ class Event(StrEnum):
     EMAIL_CHANGED = "email_changed"
     # The email from before a change was restored, with a link that was mailed to it.
     EMAIL_CHANGE_UNDONE = "email_change_undone"
+    # Codes of an authenticator app became a second factor.
+    TOTP_ADDED = "totp_added"
+    # The second factor was removed, by its user.
+    TOTP_REMOVED = "totp_removed"
+    # A user replaced the recovery codes.
+    RECOVERY_CODES_CREATED = "recovery_codes_created"
+    # A user logged in with a recovery code.
+    RECOVERY_CODE_USED = "recovery_code_used"
+    # A user added a passkey.
+    PASSKEY_ADDED = "passkey_added"
+    # A user removed a passkey.
+    PASSKEY_REMOVED = "passkey_removed"
+    # An operator removed every factor of a user.
+    FACTORS_RESET = "factors_reset"
     # A user was made an admin.
     ROLE_CHANGED_TO_ADMIN = "role_changed_to_admin"
     # An admin was made a user; it precedes the deletion of an admin.

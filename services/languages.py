@@ -12,7 +12,7 @@ from typing import Literal
 from babel.dates import format_timedelta
 from babel.lists import format_list
 from flask import Flask, current_app
-from flask_babel import Babel, format_date, format_number, get_locale, gettext
+from flask_babel import Babel, format_date, format_datetime, format_number, get_locale, gettext
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
@@ -30,7 +30,8 @@ def initialize_languages(app: Flask, select_locale: Callable[[], str | None]) ->
     """Translate templates into the locale that select_locale returns; None is English."""
     Babel(app, default_locale="en", locale_selector=select_locale)
     app.jinja_env.globals.update(get_locale=get_locale)
-    app.jinja_env.filters.update(bcp47=bcp47, long_date=long_date, translate=translate)
+    dates = {"long_date": long_date, "long_time": long_time}
+    app.jinja_env.filters.update(dates, bcp47=bcp47, translate=translate)
 
 
 def locale_of(user: User) -> str:
@@ -90,6 +91,13 @@ def _count(number: int, unit: Unit) -> str:
 def long_date(seconds: float) -> str:
     """Return the date in UTC of seconds since the epoch: "November 20, 2026"."""
     return str(format_date(datetime.fromtimestamp(seconds, UTC).date(), "long"))
+
+
+def long_time(seconds: float) -> str:
+    """Return the date and time in UTC of seconds since the epoch."""
+    written = str(format_datetime(datetime.fromtimestamp(seconds, UTC), "long"))
+    # Before AM and PM is a narrow space, which some fonts draw as nothing.
+    return written.replace("\u202f", "\u00a0")
 
 
 def translate(message: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from database.emails import ReservedEmail
+from database.factors import describe_factors
 from database.models import User
 from jobs.errors import RetryLater
 from services.link_service import LINKS, LinkKind
@@ -27,6 +28,12 @@ CONFIRM_CHANGE = "confirm_change"
 EMAIL_TAKEN = "email_taken"
 EMAIL_CHANGED = "email_changed"
 EMAIL_RESTORED = "email_restored"
+TOTP_ADDED = "totp_added"
+TOTP_REMOVED = "totp_removed"
+RECOVERY_CODES_CREATED = "recovery_codes_created"
+RECOVERY_CODE_USED = "recovery_code_used"
+PASSKEY_ADDED = "passkey_added"
+PASSKEY_REMOVED = "passkey_removed"
 
 Arguments = Mapping[str, str]
 
@@ -103,6 +110,20 @@ def _to_restored_email(mail: str, arguments: Arguments, user: User) -> Letter | 
     return letter if letter.email == user.email else None
 
 
+def _of_password(mail: str, arguments: Arguments, user: User) -> Letter:
+    """Return the notice; after a reset it says what else logs in: an intruder may have added it."""
+    context = {"factors": describe_factors(user)} if arguments.get("after") == "reset" else {}
+    return _letter(mail, user, arguments.get("to", user.email), context=context)
+
+
+def _of_factor(mail: str, arguments: Arguments, user: User) -> Letter:
+    """Return the notice of a change; it says when and from where it was made."""
+    context: dict[str, Any] = {"at": float(arguments["at"]), "ip": arguments["ip"]}
+    if "codes_left" in arguments:
+        context["codes_left"] = int(arguments["codes_left"])
+    return _letter(mail, user, arguments["to"], context=context)
+
+
 @dataclass(frozen=True)
 class MailKind:
     """An email: its link, and the function that finds who gets it, if anybody.
@@ -116,7 +137,7 @@ class MailKind:
 
 MAILS = {
     RESET_PASSWORD: MailKind(LINKS[PWD_RESET]),
-    PASSWORD_CHANGED: MailKind(),
+    PASSWORD_CHANGED: MailKind(find_letter=_of_password),
     ROLE_CHANGED_TO_ADMIN: MailKind(),
     ROLE_CHANGED_TO_USER: MailKind(),
     ACCOUNT_DELETED: MailKind(),
@@ -127,4 +148,10 @@ MAILS = {
     EMAIL_TAKEN: MailKind(),
     EMAIL_CHANGED: MailKind(LINKS[UNDO], _to_former_email),
     EMAIL_RESTORED: MailKind(LINKS[PWD_RESET], _to_restored_email),
+    TOTP_ADDED: MailKind(find_letter=_of_factor),
+    TOTP_REMOVED: MailKind(find_letter=_of_factor),
+    RECOVERY_CODES_CREATED: MailKind(find_letter=_of_factor),
+    RECOVERY_CODE_USED: MailKind(find_letter=_of_factor),
+    PASSKEY_ADDED: MailKind(find_letter=_of_factor),
+    PASSKEY_REMOVED: MailKind(find_letter=_of_factor),
 }

@@ -42,7 +42,9 @@ def preview(mail: str, locale: str) -> Content:
 
 def _example(kind: MailKind) -> dict[str, Any]:
     """Return every variable that a template may have."""
-    example = {"name": "Ada", "created_at": EXAMPLE_TIME, "new_email_hint": "a…@example.com"}
+    example: dict[str, Any] = {"name": "Ada", "created_at": EXAMPLE_TIME, "at": EXAMPLE_TIME}
+    example |= {"new_email_hint": "a…@example.com", "ip": "203.0.113.7", "codes_left": 9}
+    example["factors"] = {"totp": True, "recovery_codes_left": 9, "passkeys": 2}
     if kind.link:
         lifetime = languages.duration(kind.link.lifetime // 60)
         example |= {"link": _hide_token(kind.link), "lifetime": lifetime}

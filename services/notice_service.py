@@ -1,19 +1,25 @@
-"""Notices of what others do to an account; they are sent even if its user is deleted meanwhile."""
+"""Notices of what happens to an account, each queued before it happens.
 
-from collections.abc import Iterator
+After a crash, a needless notice is better than none.
+"""
+
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from flask import g
 
 from database.models import User
 from jobs import queue
 from services.errors import ApiError
-from services.mail_queue import enqueue_notice
+from services.mail_queue import enqueue_notice, enqueue_to
 
 
 @contextmanager
 def notice_of_change(mail: str, user: User) -> Iterator[None]:
-    """Notify user of the change that is made meanwhile, unless it is refused.
+    """Notify user of the change that another user makes meanwhile, unless it is refused.
 
-    The notice is queued before the change: after a crash, a needless one is better than none.
+    The notice is sent even if the user is deleted meanwhile.
     """
     job_id = enqueue_notice(mail, user)
     try:
@@ -21,3 +27,20 @@ def notice_of_change(mail: str, user: User) -> Iterator[None]:
     except ApiError:
         queue.cancel(job_id)
         raise
+
+
+def notify_of(change: Callable[[], bool], user: User, mail: str, **details: str) -> bool:
+    """Make a change and notify its user of it, or do neither; return whether it was made.
+
+    The email says when, and from which IP. No text of the client is in it, which others may choose.
+    """
+    where = {"at": repr(time.time()), "ip": g.get("client_ip", "")}
+    job_id = enqueue_to(user, mail, **where, **details)
+    try:
+        is_made = change()
+    except ApiError:
+        queue.cancel(job_id)
+        raise
+    if not is_made:
+        queue.cancel(job_id)
+    return is_made

@@ -7,6 +7,7 @@ pool of threads (infra/password_hashing.py), so that other requests are not slow
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from flask import current_app
 
@@ -14,11 +15,11 @@ from database.models import Stored, User
 from infra import metrics, password_hashing
 from infra.password_hashing import PoolFull, normalize
 from infra.password_strength import estimate_strength
-from jobs import queue
 from services import (
     errors,
     event_service,
     mail_queue,
+    notice_service,
     rate_limit_service,
     session_grace,
     session_service,
@@ -137,14 +138,15 @@ def reset_password(user: User, password: str) -> None:
     """Set the password of a user as open_reset_link read it, and revoke every session.
 
     If several resets happen at once, only one succeeds. Every other link that was mailed is void.
-    The link came by mail, so it verifies the email too.
+    The link came by mail, so it verifies the email too. A second factor and passkeys stay, because
+    who can read the mails need not be the user.
 
     Raises:
         UsedTokenError
     """
-    verified = {"verified_at": user.verified_at or time.time()}
+    changes = {"verified_at": user.verified_at or time.time(), "factors.tries": {}}
     # No condition of its own: the password_version that user was read with is always one.
-    if not _set_password(user, password, verified, only_if={}, keep_sessions={}):
+    if not _set_password(user, password, changes, only_if={}, keep_sessions={}, after="reset"):
         raise errors.UsedTokenError(LINKS[PWD_RESET].used)
     event_service.record(Event.PASSWORD_RESET, user_id=user.id)
 
@@ -180,12 +182,9 @@ def _set_password(
     changes: Stored,
     only_if: Stored,
     keep_sessions: dict[str, Stored],
+    **details: str,
 ) -> bool:
     """Change the password and notify its owner, or do nothing; return whether it was changed."""
-    hashed = hash_password(password)
-    # Enqueued before the change: after a crash, a needless notice is better than a missing one.
-    notice = mail_queue.enqueue_to(user, PASSWORD_CHANGED)
-    changed = user.change_credentials({"password": hashed, **changes}, only_if, keep_sessions)
-    if not changed:
-        queue.cancel(notice)
-    return changed
+    changes = {**changes, "password": hash_password(password)}
+    change = partial(user.change_credentials, changes, only_if, keep_sessions)
+    return notice_service.notify_of(change, user, PASSWORD_CHANGED, **details)

@@ -43,14 +43,17 @@ def accepts_access_token(session: Stored, generation: int) -> bool:
     return generation == session["generation"] or _was_replaced_within(seconds, session, generation)
 
 
-def reuse(claims: Claims, client: Client) -> tuple[User, Stored]:
+def reuse(claims: Claims, client: Client, created_since: float) -> tuple[User, Stored]:
     """Return user and session for a refresh token that was exchanged before, in its grace.
 
     Raises:
-        SupersededTokenError: a change of the password replaced the token.
+        SupersededTokenError: a change of the password, or a reauthentication, replaced the token.
         SessionEndedError: the session was revoked, or is now.
+        ExpiredTokenError: the session is older.
     """
     user, session = read(claims)
+    if session["created_at"] < created_since:
+        raise errors.ExpiredTokenError
     generation = claims["gen"]
     if generation in session.get("without_grace", []):
         raise errors.SupersededTokenError

@@ -8,6 +8,7 @@ conditional update of the user's document, and a token that names an older gener
 import math
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from flask import current_app
@@ -16,15 +17,20 @@ from database.models import Session, Stored, User
 from services import errors, event_service, session_grace
 from services.event_service import Event
 from services.session_grace import USER_AGENT_CHARACTERS
-from services.token_service import ACCESS, REFRESH, Claims, encode, session_claims
+from services.token_service import ACCESS, REFRESH, Claims, auth_time, encode, session_claims
 
 MAX_SESSIONS = 20
+
+# By what users prove who they are, as in the claim `amr` (RFC 8176).
+BY_PASSWORD = ("pwd",)
+BY_CODE = ("pwd", "otp")
+BY_PASSKEY = ("hwk", "user")
 
 # The response of login and refresh.
 Tokens = dict[str, Any]
 
 
-def create(user: User, user_agent: str) -> Tokens:
+def create(user: User, user_agent: str, amr: Sequence[str]) -> Tokens:
     """Create a session for a user whose credentials were verified; return its first tokens.
 
     Expired sessions are removed, and the least recently used ones above MAX_SESSIONS.
@@ -33,7 +39,7 @@ def create(user: User, user_agent: str) -> Tokens:
         UnauthorizedError: the password was changed since it was verified.
     """
     session_id = secrets.token_hex(8)
-    session = Session(user_agent=user_agent[:USER_AGENT_CHARACTERS])
+    session = Session(user_agent=user_agent[:USER_AGENT_CHARACTERS], amr=[*amr])
     while True:
         stored = user.read_sessions()
         if stored is None:
@@ -70,11 +76,35 @@ def authenticate(claims: Claims) -> User:
     return find(claims)[0]
 
 
-def require_recent(session: Stored) -> None:
-    """Raise ReauthenticationRequiredError if the login was not just now (RFC 9470)."""
+def require_recent(claims: Claims) -> None:
+    """Require that the user of a session has proved who they are in the last minutes (RFC 9470).
+
+    The session is read, because the token may be of before a reauthentication.
+
+    Raises:
+        ReauthenticationRequiredError, SessionEndedError, SupersededTokenError
+    """
     max_age = current_app.config["REAUTHENTICATE_SECONDS"]
-    if session["created_at"] + max_age <= time.time():
+    if auth_time(find(claims)[1]) + max_age <= time.time():
         raise errors.ReauthenticationRequiredError(max_age)
+
+
+def reauthenticate(user: User, claims: Claims, amr: Sequence[str]) -> Tokens:
+    """Note that a user has proved who they are, by what, and return the next pair.
+
+    The pair before is revoked at once, as by a change of the password.
+
+    Raises:
+        SessionEndedError, SupersededTokenError: the session was revoked or refreshed meanwhile.
+    """
+    _, session = find(claims)
+    proved = {"auth_time": int(time.time()), "amr": [*amr]}
+    next_session = session_grace.replace_without_grace(session) | proved
+    if not user.replace_session(claims["sid"], session, next_session):
+        find(claims)  # raises SessionEndedError if the session was revoked
+        raise errors.SupersededTokenError
+    event_service.record(Event.REAUTHENTICATED, user_id=user.id)
+    return issue_tokens(user, claims["sid"], next_session)
 
 
 def find(claims: Claims) -> tuple[User, Stored]:
@@ -96,11 +126,11 @@ def refresh(claims: Claims, user_agent: str = "") -> Tokens:
         SessionEndedError: the session was revoked, maybe by this reuse.
         ExpiredTokenError: the session has reached JWT_SESSION_MAX_AGE.
     """
-    if claims["auth_time"] + current_app.config["JWT_SESSION_MAX_AGE"] - time.time() < 1:
-        raise errors.ExpiredTokenError
     client = session_grace.describe_client(user_agent)
-    refreshed = User.refresh_session(claims["sub"], claims["sid"], claims["gen"], client)
-    user, session = refreshed or session_grace.reuse(claims, client)
+    # A session that is older, or has less than a second left, has reached its maximum age.
+    oldest = time.time() - current_app.config["JWT_SESSION_MAX_AGE"] + 1
+    refreshed = User.refresh_session(claims["sub"], claims["sid"], claims["gen"], client, oldest)
+    user, session = refreshed or session_grace.reuse(claims, client, oldest)
     return issue_tokens(user, claims["sid"], session)
 
 

@@ -1,6 +1,7 @@
 """Tokens: JWTs with a `scope`; a token opens only what asks for its scope.
 
-Access and refresh tokens belong to a session; the others are mailed (link_service.py).
+Access and refresh tokens belong to a session, and one of scope `mfa` to a login that waits for a
+second factor; the others are mailed (link_service.py).
 """
 
 import hashlib
@@ -25,6 +26,7 @@ PWD_RESET = "pwd_reset"
 CONFIRM = "confirm"
 CHANGE = "change"
 UNDO = "undo"
+MFA = "mfa"
 ALGORITHM = "HS256"
 # The result is cached, so that `decode` checks the expiry itself.
 UNTIMED: Options = {"verify_exp": False}
@@ -78,7 +80,13 @@ class SessionTokenSchema(TokenSchema):
 
     sid = HexId(16)
     gen = Counter()
-    auth_time = fields.Float(required=True, validate=TIME)
+
+
+class LoginTokenSchema(TokenSchema):
+    """The claims of a login that waits for a second factor: versions that its success changes."""
+
+    pwv = Counter()
+    logins = Counter()
 
 
 class LinkTokenSchema(TokenSchema):
@@ -94,6 +102,7 @@ def _link_schema(**version: fields.Field[Any]) -> Schema:
 SCHEMAS: dict[str, Schema] = {
     ACCESS: SessionTokenSchema(),
     REFRESH: SessionTokenSchema(),
+    MFA: LoginTokenSchema(),
     PWD_RESET: _link_schema(pwv=Counter()),
     CONFIRM: _link_schema(ev=Counter()),
     CHANGE: _link_schema(change=HexId(24)),
@@ -102,13 +111,18 @@ SCHEMAS: dict[str, Schema] = {
 
 
 def session_claims(user: User, session_id: str, session: Stored) -> Claims:
-    """Return what access and refresh tokens say; `auth_time` is the login."""
+    """Return what access and refresh tokens say."""
     return {
         "sid": session_id,
         "gen": session["generation"],
-        "auth_time": session["created_at"],
+        "auth_time": auth_time(session),
         "verified": user.is_verified,
     }
+
+
+def auth_time(session: Stored) -> int:
+    """Return when the user of a session last proved who they are; earlier versions stored none."""
+    return int(session.get("auth_time") or session["created_at"])
 
 
 def encode(scope: str, user: User, seconds: float, claims: Claims) -> str:

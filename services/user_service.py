@@ -15,14 +15,19 @@ ROLE_EVENTS = {ADMIN: Event.ROLE_CHANGED_TO_ADMIN, USER: Event.ROLE_CHANGED_TO_U
 ROLE_NOTICES = {ADMIN: ROLE_CHANGED_TO_ADMIN, USER: ROLE_CHANGED_TO_USER}
 
 
+def require_visible(actor: User, user_id: str) -> None:
+    """Raise ForbiddenError unless actor is an admin or the user with this id."""
+    if not actor.is_admin and user_id != str(actor.id):
+        raise errors.ForbiddenError
+
+
 def get_visible(actor: User, user_id: str) -> User:
     """Return the user with this id, if actor is an admin or that user.
 
     Raises:
         ForbiddenError, UserNotExistsError
     """
-    if not actor.is_admin and user_id != str(actor.id):
-        raise errors.ForbiddenError
+    require_visible(actor, user_id)
     return _get(user_id if ObjectId.is_valid(user_id) else ObjectId())
 
 

@@ -49,7 +49,7 @@ def error_body(error: ApiError | HTTPException) -> dict[str, Any]:
         name = name.replace("RequestEntityTooLarge", "RequestTooLarge")
         return {"message": error.description, "status": code, "error": name}
     body = {"message": error.message, "status": error.status, "error": type(error).__name__}
-    return {**body, **({"errors": error.errors} if error.errors else {})}
+    return {**body, **error.members, **({"errors": error.errors} if error.errors else {})}
 
 
 def error_headers(error: ApiError | HTTPException) -> Headers:

@@ -140,8 +140,10 @@ def _request_body(operation: Operation) -> Json:
     schema = operation.body()
     if not schema.fields:
         return {}
-    required = any(field.required for field in schema.fields.values())
-    writable = {name: it for name, it in schema.fields.items() if not it.metadata.get("readOnly")}
+    one_of = getattr(schema, "one_of", ())  # a learner's own schema has none
+    required = bool(one_of) or any(field.required for field in schema.fields.values())
+    sent = {name: it for name, it in schema.fields.items() if name not in one_of[1:]}
+    writable = {name: it for name, it in sent.items() if not it.metadata.get("readOnly")}
     examples = {name: _examples(field) for name, field in writable.items()}
     example = {name: values[0] for name, values in examples.items() if values}
     content = {JSON: {"schema": schema, "example": example}}

@@ -29,7 +29,7 @@ CORE = (
     "jobs/worker.py",
     "database/models.py",
 )
-MAX_CORE = 1350
+MAX_CORE = 1450
 MAX_PRODUCT = 3300
 MAX_AVERAGE = 7
 LONGEST = 10
