@@ -53,6 +53,7 @@ def _greeting(app: Flask) -> str:
     emails = smtp if config["MAIL_SERVER"] else config["DATA_DIR"] / "email.log"
     return f"""
 Movie-bag is on {url}: open it to look around
+  a front end to try it is on {config["PUBLIC_URL"]}/demo
   emails go to {emails}
   the database is {without_credentials(config["MONGODB_URI"])}
   limits are {DEVELOPMENT_LIMIT_FACTOR} times those of production: RATELIMIT_… in .env.example

@@ -4,9 +4,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from tests.support.processes import HOME
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NEEDS_CHROMIUM = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: make browser")
@@ -16,6 +19,18 @@ FLAGS += ["--no-first-run", "--disable-component-update", "--disable-gpu"]
 HTTP_ERROR = "Failed to load resource: the server responded with a status"
 
 OpenPage = Callable[..., Page]
+
+AXE = HOME / ".venv/npm/node_modules/axe-core/axe.min.js"
+NEEDS_AXE = pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: make browser")
+# A device with passkeys whose user touches it at once (Chrome DevTools Protocol).
+AUTHENTICATOR = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
 
 
 @contextmanager
@@ -51,9 +66,10 @@ def page_opener(browser: Browser, url: str) -> Iterator[OpenPage]:
 
 
 def console_error(message: ConsoleMessage) -> str | None:
-    """Return an error or a warning, except the note that a page has an error status."""
-    folder = message.location["url"].rpartition("/")[0]
-    if message.text.startswith(HTTP_ERROR) and folder.endswith(("/reset", "/mail")):
+    """Return an error or a warning, except the note that a response is meant to be an error."""
+    path = urlsplit(message.location["url"]).path
+    is_meant = path.startswith("/api/") or path.rpartition("/")[0].endswith(("/reset", "/mail"))
+    if message.text.startswith(HTTP_ERROR) and is_meant:
         return None
     return message.text if message.type in ("error", "warning") else None
 
@@ -61,3 +77,17 @@ def console_error(message: ConsoleMessage) -> str | None:
 def foreign_url(request: Request, own_url: str) -> str | None:
     is_own = request.url.startswith((own_url, "data:", "about:", "blob:"))
     return None if is_own else request.url
+
+
+def accessibility_problems(page: Page) -> list[tuple[str, list[str]]]:
+    """Return the rules of axe that a page breaks, each with the elements; it needs bypass_csp."""
+    page.add_script_tag(path=AXE)
+    violations = page.evaluate("axe.run()")["violations"]
+    return [(it["id"], [node["html"] for node in it["nodes"]]) for it in violations]
+
+
+def add_authenticator(page: Page) -> None:
+    """Give the device of a page passkeys."""
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
