@@ -66,7 +66,8 @@ def render() -> str:
     chapters = [part for tag, operations in by_tag for part in _chapter(tag, list(operations))]
     sections = [part for name in response_names() for part in _response_section(name)]
     intro = [markdown.bullets(RULES.split("\n\n")), markdown.paragraph(SEE_ALSO), _overview()]
-    parts = [*intro, *chapters, "## Responses", *sections]
+    nested = [part for name in nested_names() for part in _nested_section(name)]
+    parts = [*intro, *chapters, "## Parts of bodies", *nested, "## Responses", *sections]
     return markdown.page("API", ABOUT, SOURCE, parts)
 
 
@@ -136,6 +137,28 @@ def _inputs(operation: Json) -> Iterator[list[str]]:
             required = "yes" if name in schema.get("required", []) else "no"
             required = "read-only" if field.get("readOnly") else required
             yield [code(name), "body", required, _described(field)]
+
+
+def nested_names() -> list[str]:
+    """Return the names of the schemas that fields of bodies refer to, directly or not."""
+    names: list[str] = []
+    found = [_body(it)["schema"] for it in application.operations() if _body(it)]
+    while found:
+        fields = resolved(found.pop())["properties"].values()
+        inner = [it for it in fields if name_of(it) and name_of(it) not in names]
+        names += map(name_of, inner)
+        found += inner
+    return sorted(set(names))
+
+
+def _nested_section(name: str) -> list[str]:
+    schema = resolved({"$ref": f"/{name}"})
+    required = schema.get("required", [])
+    rows = [
+        [code(field), "yes" if field in required else "no", _described(about)]
+        for field, about in schema["properties"].items()
+    ]
+    return [f"### {name}", markdown.table(["field", "required", "value"], rows)]
 
 
 def _described(field: Json) -> str:

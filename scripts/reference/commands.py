@@ -49,6 +49,8 @@ def walk(group: click.Group) -> Iterator[tuple[list[str], click.Command]]:
     """Yield the path and the command of every command below a group, sorted."""
     for name, command in sorted(group.commands.items()):
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                yield [name], command
             yield from (([name, *path], found) for path, found in walk(command))
         else:
             yield [name], command
@@ -60,6 +62,8 @@ def _first_line(command: click.Command) -> str:
 
 def _group(name: str, group: click.Group) -> list[str]:
     parts = [f"## {(group.help or '').rstrip('.')}"]
+    if group.invoke_without_command:
+        parts += _command(group, [], NO_DATABASE)
     creating = group.creating if isinstance(group, Group) else set()
     for command_name, command in sorted(group.commands.items()):
         parts += _command(command, [name], CREATES if command_name in creating else USES)

@@ -31,6 +31,7 @@ FIELD = {
     "by": "the id of the user who did it, if that is another one: an admin",
     "ip": "the client IP, or `shell` for a command",
     "email": "a pseudonym of the email, 12 hex digits, which `flask --app app pseudonym` prints",
+    "amr": "by what the user logged in (RFC 8176): `pwd`, `pwd,otp` with a code, `hwk,user`",
     "first_ip": "the client IP that exchanged the refresh token first, if it is known",
     "job": "the id of the job in the queue, as `flask --app app mail list` shows it",
     "message_id": "the Message-ID of the email, which the mail server's log has too",
@@ -44,6 +45,7 @@ MAIL = ("email", "job", "message_id")
 FIELDS: dict[Event, tuple[str, ...]] = {
     **dict.fromkeys(Event, USER),
     Event.SIGNUP: ANY_ACTOR,
+    Event.LOGIN: (*USER, "amr"),
     Event.LOGIN_FAILED: ("user", "ip", "email"),
     Event.REFRESH_TOKEN_REUSED: REUSE,
     Event.REFRESH_TOKEN_REUSED_IN_GRACE: REUSE,

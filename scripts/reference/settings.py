@@ -12,6 +12,7 @@ from config import (
     LIMITS,
     RENAMED_SETTINGS,
     REQUIRED_IN_PRODUCTION,
+    ROTATING_KEYS,
     SECRET_BYTES,
     SettingsSchema,
 )
@@ -37,12 +38,14 @@ SETTING = re.compile(r"# ([A-Z_]+)=(.*)")
 TYPES = {fields.Integer: "a whole number", fields.Boolean: "`true` or `false`"}
 TYPES |= {fields.Url: "an http or https URL", fields.String: "a text"}
 LIMIT = "one limit or more, as `5 per minute; 50 per day`"
+KEYS = f"one key or more, separated by commas; in production at least {SECRET_BYTES} bytes each"
 # What config.py does not check, or splits.
 ACCEPTED = {
     "CORS_ORIGINS": "origins as browsers send them, separated by commas",
     "DATA_DIR": "the path of a folder; a relative one is below the current directory",
-    "JWT_SECRET_KEY": "one key or more, separated by commas; in production at least"
-    f" {SECRET_BYTES} bytes each",
+    **dict.fromkeys(ROTATING_KEYS, KEYS),
+    "PASSKEY_ORIGINS": "`https://` origins and `android:apk-key-hash:…`, separated by commas;"
+    " `http://localhost` too",
     ENV_FILE: "the path of a file",
     "MAIL_LOCALES": "locales that CLDR knows, separated by commas: `en`, `pt_BR` or `pt-BR`",
     "MAIL_TEMPLATES": "the path of a folder; each text in it begins with a line `Subject: …`",

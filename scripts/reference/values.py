@@ -54,7 +54,7 @@ def _object_in_words(schema: Json) -> str:
 
 
 def _range(schema: Json, lower: str, upper: str, before: str) -> str:
-    least, most = schema.get(lower), schema.get(upper)
+    least, most = schema.get(lower, 0), schema.get(upper)
     return f"{before} {least} to {most}" if most else ""
 
 

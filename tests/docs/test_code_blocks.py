@@ -28,7 +28,7 @@ from tests.support.markdown import code_blocks, prose, sections
 from tests.support.nginx import main_conf
 from tests.support.processes import HOME, Server, environment, free_port
 from tests.support.repository_copy import PYTEST, copy_repository
-from tests.support.settings import PRODUCTION_SETTINGS
+from tests.support.settings import PRODUCTION_SETTINGS, SECRETS_KEY
 from tests.support.tokens import KEY
 
 # The tests that run the blocks of a folder of docs/.
@@ -47,7 +47,7 @@ exec {make} --dry-run "$@"
 # Minutes too: that the named tests exist is shown by collecting them.
 COLLECT_ONLY = {**PYTEST, "PYTEST_ADDOPTS": "--collect-only"}
 
-PLACEHOLDERS = {"JWT_SECRET_KEY": KEY, "MAIL_PASSWORD": "staple horse"}
+PLACEHOLDERS = {"JWT_SECRET_KEY": KEY, "SECRETS_KEY": SECRETS_KEY, "MAIL_PASSWORD": "staple horse"}
 # A line of options may come first.
 DIAGRAM = re.compile(r"(%%\{.*\}%%\n)?(flowchart |sequenceDiagram\n|stateDiagram-v2\n)")
 

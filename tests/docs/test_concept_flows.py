@@ -3,36 +3,56 @@
 import re
 import time
 
+import pyotp
 import pytest
 
 from config import LINK_PAGES, VERIFICATION
 from database.db import ensure_indexes
 from database.emails import ReservedEmail
 from database.models import ADMIN, Job, User
+from database.passkeys import Challenge, Passkey
 from jobs import lanes
 from jobs.queue import SEND_DELAY
+from resources.routes import API_ROUTES
+from services.errors import ReauthenticationRequiredError
 from services.link_service import LINKS, encode_link
-from services.session_service import MAX_SESSIONS
+from services.session_service import BY_CODE, BY_PASSKEY, BY_PASSWORD, MAX_SESSIONS
 from services.token_service import CHANGE, CONFIRM, UNDO
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.database_commands import recorded_commands
+from tests.support.email_client import verify_all
 from tests.support.markdown import code, sections, table
+from tests.support.passkeys import add_passkey, log_in
 from tests.support.processes import HOME
 from tests.support.smtp_server import token_in
 from tests.support.tokens import decode_parts, reset_token
 from tests.support.users import create_session, create_user
 
 CONCEPTS = HOME / "docs" / "concepts"
-RESET_FLOW, CHANGE_FLOW, ADDRESSES, SESSIONS = (
+RESET_FLOW, CHANGE_FLOW, FACTOR, PASSKEYS, ADDRESSES, SESSIONS = (
     sections(CONCEPTS / f"{name}.md")
-    for name in ("reset-flow", "address-change", "email-addresses", "sessions")
+    for name in (
+        *("reset-flow", "address-change", "second-factor", "passkeys"),
+        *("email-addresses", "sessions"),
+    )
 )
+STOPS, DATABASE = "What happens if it stops there", "Through the database"
+FACTOR_FLOW = {"": FACTOR[DATABASE], STOPS: FACTOR[DATABASE]}
+FLOWS = {"reset": RESET_FLOW, "change": CHANGE_FLOW, "factor": FACTOR_FLOW}
 MESSAGE = re.compile(r"^ *(\w)-?->>(\w): (.+)$", re.M)
+
+
+def turn_on(api, token):
+    """Add a second factor and return its secret."""
+    secret = api.post("/api/auth/mfa/totp", token=token).json()["secret"]
+    code = {"code": pyotp.TOTP(secret).now()}
+    assert api.post("/api/auth/mfa/totp/confirm", token=token, json=code).status_code == 200
+    return secret
 
 
 def commands_of(flow):
     """Return the command of each step of a flow."""
-    rows = table(flow["What happens if it stops there"], "step")
+    rows = table(flow[STOPS], "step")
     return tuple(command.strip("`") for _, command, *_ in rows if command)
 
 
@@ -42,10 +62,10 @@ def commands(database):
         yield recorder
 
 
-@pytest.mark.parametrize("flow", [RESET_FLOW, CHANGE_FLOW], ids=["reset", "change"])
+@pytest.mark.parametrize("flow", FLOWS.values(), ids=FLOWS.keys())
 def test_each_step_of_a_diagram_has_its_row(flow):
     steps = MESSAGE.findall(flow[""].blocks[0].source)
-    numbers = [row[0] for row in table(flow["What happens if it stops there"], "step")]
+    numbers = [row[0] for row in table(flow[STOPS], "step")]
     assert numbers == [*map(str, range(1, len(steps) + 1)), f"after {len(steps)}"]
     smtp = [receiver == "S" for _, receiver, _ in steps]
     assert [command == "SMTP" for command in commands_of(flow)] == smtp
@@ -93,6 +113,60 @@ class TestChangeFlow:
         assert api.post("/api/auth/email/confirm", token=work()).ok
         assert api.post("/api/auth/email/undo", token=work()).ok
         assert tuple(commands.names) == commands_of(CHANGE_FLOW)
+
+
+class TestFactorFlow:
+    def test_commands_are_those_of_the_product(self, commands, api, verified):
+        commands.names.clear()
+        totp = pyotp.TOTP(turn_on(api, verified["token"]))
+        mfa_token = api.log_in().json()["mfa_token"]
+        body = {"mfa_token": mfa_token, "code": totp.at(time.time() + totp.interval)}
+        assert api.post("/api/auth/login/mfa", json=body).status_code == 200
+        assert tuple(commands.names) == commands_of(FACTOR_FLOW)
+
+    def test_table_has_every_request_that_needs_a_recent_session(self):
+        rows = table(FACTOR["Recent sessions"], "request")
+        needing = {
+            f"{method} {path}"
+            for path, resource in API_ROUTES.items()
+            for method in resource.methods
+            if ReauthenticationRequiredError in getattr(resource, method.lower()).operation.errors
+        }
+        assert {code(request)[0] for request, _ in rows} == needing
+
+    def test_table_has_every_amr(self):
+        rows = table(FACTOR["Recent sessions"], "by")
+        written = [tuple(code(values)) for _, values, _ in rows]
+        assert written == [BY_PASSWORD, BY_CODE, BY_PASSKEY]
+
+
+class TestCeremonies:
+    ADD, LOG_IN = "Add a passkey", "Log in by passkey"
+
+    @pytest.fixture
+    def rows(self):
+        """Return the commands of each ceremony, of its rows in the table."""
+        rows, ceremony = {}, ""
+        for name, command, *_ in table(PASSKEYS[STOPS], "ceremony"):
+            ceremony = name or ceremony
+            rows.setdefault(ceremony, []).extend(code(command))
+        return rows
+
+    @pytest.mark.parametrize(("heading", "name"), [(ADD, "add"), (LOG_IN, "log in")])
+    def test_each_command_of_a_diagram_has_its_row(self, rows, heading, name):
+        (diagram,) = PASSKEYS[heading].blocks
+        receivers = [receiver for _, receiver, _ in MESSAGE.findall(diagram.source)]
+        assert receivers.count("D") == len(rows[name])
+
+    def test_commands_are_those_of_the_product(self, commands, api, verified, rows):
+        for document in (Passkey, Challenge):
+            ensure_indexes(document)  # once per process
+        commands.names.clear()
+        passkey = add_passkey(api, verified["token"])
+        added = list(commands.names)
+        commands.names.clear()
+        assert log_in(api, passkey).status_code == 200
+        assert rows == {"add": added, "log in": commands.names}
 
 
 class TestAddresses:
@@ -181,7 +255,9 @@ class Actions:
 
     def send(self, method, path, **body):
         options = {"json": body} if body else {}
-        return self.api.request(method, path, token=self.tokens["token"], **options)
+        response = self.api.request(method, path, token=self.tokens["token"], **options)
+        assert response.status_code == 200
+        return response
 
     def log_out(self):
         self.send("DELETE", "/api/auth/logout")
@@ -204,6 +280,38 @@ class Actions:
         with self.app.app_context():
             token = encode_link(LINKS[scope], self.user).rpartition("/")[2]
         assert self.api.post(path, token=token).status_code == 200
+
+    def reauthenticate(self):
+        proof = {"current_password": ADA["password"]}
+        self.tokens.update(self.send("POST", "/api/auth/reauthenticate", **proof).json())
+
+    def confirm_totp(self):
+        verify_all()
+        turn_on(self.api, self.tokens["token"])
+
+    def store_totp(self):
+        secret = {"key": "a", "text": "b"}
+        self.user.modify(set__factors={"totp": {"secret": secret, "step": 0, "version": 0}})
+
+    def remove_totp(self):
+        self.store_totp()
+        self.send("DELETE", "/api/auth/mfa/totp")
+
+    def renew_recovery_codes(self):
+        self.store_totp()
+        self.send("POST", "/api/auth/mfa/recovery-codes")
+
+    def add_passkey(self):
+        verify_all()
+        add_passkey(self.api, self.tokens["token"])
+
+    def remove_passkey(self):
+        self.add_passkey()
+        self.send("DELETE", f"/api/auth/passkeys/{Passkey.objects.get().id}")
+
+    def reset_factors(self):
+        command = ["user", "reset", ADA["email"], "--factors"]
+        assert self.app.test_cli_runner().invoke(args=command).exit_code == 0
 
     def confirm_signup(self):
         self.use_link(CONFIRM, "/api/auth/email/confirm")
@@ -244,6 +352,12 @@ ACTIONS = {
     "`DELETE /api/auth/sessions`": Actions.revoke_all,
     "`PUT /api/auth/password`": Actions.change_password,
     "`POST /api/auth/reset`": Actions.reset,
+    "`POST /api/auth/reauthenticate`": Actions.reauthenticate,
+    "`POST /api/auth/mfa/totp/confirm`": Actions.confirm_totp,
+    "`DELETE /api/auth/mfa/totp`": Actions.remove_totp,
+    "`POST /api/auth/mfa/recovery-codes`": Actions.renew_recovery_codes,
+    "`POST /api/auth/passkeys`": Actions.add_passkey,
+    "`DELETE /api/auth/passkeys/<passkey_id>`": Actions.remove_passkey,
     "`POST /api/auth/email/confirm` of a signup": Actions.confirm_signup,
     "`POST /api/auth/email/confirm` of a change": Actions.confirm_change,
     "`POST /api/auth/email/undo`": Actions.undo_change,
@@ -252,6 +366,7 @@ ACTIONS = {
     "`DELETE /api/users/me`": Actions.delete_user,
     "reuse of a refresh token": Actions.reuse,
     "`flask --app app sessions revoke EMAIL`": Actions.revoke_at_the_shell,
+    "`flask --app app user reset EMAIL --factors`": Actions.reset_factors,
     "a login above the limit": Actions.log_in_above_the_limit,
 }
 

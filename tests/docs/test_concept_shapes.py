@@ -3,6 +3,7 @@
 import json
 import re
 
+import pyotp
 import pytest
 from bson import ObjectId, json_util
 from pymongo import MongoClient
@@ -13,9 +14,19 @@ from database.migrations import VERSIONS
 from database.models import Session
 from jobs.queue import SEND_DELAY
 from resources.routes import API_ROUTES
-from services.mail_kinds import EMAIL_CHANGED, RESET_PASSWORD
-from services.token_service import ACCESS, CHANGE, CONFIRM, PWD_RESET, REFRESH, SCHEMAS, UNDO
-from tests.support.client import ADA, NEW_PASSWORD
+from services.mail_kinds import EMAIL_CHANGED, RECOVERY_CODE_USED, RESET_PASSWORD
+from services.token_service import (
+    ACCESS,
+    CHANGE,
+    CONFIRM,
+    MFA,
+    PWD_RESET,
+    REFRESH,
+    SCHEMAS,
+    UNDO,
+)
+from tests.support.authenticator import assertion, new_passkey, registration, to_bytes
+from tests.support.client import ADA, EVE, NEW_PASSWORD
 from tests.support.markdown import code, sections, table
 from tests.support.processes import HOME
 from tests.support.smtp_server import token_in
@@ -28,7 +39,13 @@ EACH_COLLECTION = pytest.mark.parametrize("name", COLLECTIONS)
 EXAMPLES = [json.loads(block.source) for part in TOKENS.values() for block in part.blocks]
 EACH_SCOPE = pytest.mark.parametrize("scope", SCHEMAS)
 # The keys of a map, as the table of fields writes them.
-MAP_KEYS = {r"[0-9a-f]{16}": "<id>", r"g\d+": "<generation>", r"[0-9a-f]{24}": "<change>"}
+MAP_KEYS = {
+    r"[0-9a-f]{16}": "<id>",
+    r"g\d+": "<generation>",
+    r"[0-9a-f]{24}": "<change>",
+    r"[0-9a-f]{64}": "<digest>",
+    r"\d+_\d+": "<limit>",
+}
 OLD_EMAIL, NEW_EMAIL = "ada@old.example", "ada@new.example"
 HEX_ID = re.compile(r"[0-9a-f]{24}")
 
@@ -42,14 +59,42 @@ def change_email(api, token, email, password):
     assert api.put("/api/auth/email", token=token, json=body).status_code == 200
 
 
+def delete_user(api, token, password):
+    response = api.delete("/api/users/me", token=token, json={"current_password": password})
+    assert response.status_code == 200
+
+
+def turn_on_totp(api, token):
+    """Add a second factor and return its recovery codes."""
+    secret = api.post("/api/auth/mfa/totp", token=token).json()["secret"]
+    body = {"code": pyotp.TOTP(secret).now()}
+    return api.post("/api/auth/mfa/totp/confirm", token=token, json=body).json()["recovery_codes"]
+
+
+def log_in_by_recovery_code(api, code, password):
+    body = {"mfa_token": api.log_in(password=password).json()["mfa_token"], "recovery_code": code}
+    assert api.post("/api/auth/login/mfa", json=body).status_code == 200
+
+
+def add_passkey(api, token):
+    """Add a passkey and reauthenticate with it; return the next pair."""
+    options = api.post("/api/auth/passkeys/options", token=token).json()
+    passkey = new_passkey(to_bytes(options["user"]["id"]), sign_count=1)
+    body = {"name": "Ada's phone", "credential": registration(passkey, options)}
+    assert api.post("/api/auth/passkeys", token=token, json=body).status_code == 200
+    options = api.post("/api/auth/login/passkey/options").json()
+    body = {"credential": assertion(passkey, options)}
+    return api.post("/api/auth/reauthenticate", token=token, json=body).json()
+
+
 def placeholder(key):
     return next((name for keys, name in MAP_KEYS.items() if re.fullmatch(keys, key)), key)
 
 
 def shape(value):
-    """Return the keys and types of a document, however deep."""
+    """Return the keys and types of a document, however deep; like entries of a map count once."""
     if isinstance(value, dict):
-        pairs = [f"{placeholder(key)}: {shape(inner)}" for key, inner in value.items()]
+        pairs = {f"{placeholder(key)}: {shape(inner)}" for key, inner in value.items()}
         return f"{{{', '.join(sorted(pairs))}}}"
     if isinstance(value, list):
         return f"list of {', '.join(sorted({shape(item) for item in value}))}"
@@ -68,6 +113,9 @@ def paths(value, path=""):
             yield from paths(inner, inner_path)
 
 
+MOVIE = {"name": "Heat", "casts": ["Al Pacino"], "genres": ["Crime"]}
+
+
 class TestDocuments:
     @pytest.fixture
     def collections(self, database, documents):
@@ -76,7 +124,9 @@ class TestDocuments:
 
     @pytest.fixture
     def app(self, make_app):
-        return make_app(APP_ENV="development", EMAIL_VERIFICATION="optional")
+        # With limits, because wrong codes are counted in the user's document.
+        settings = {"EMAIL_VERIFICATION": "optional", "RATELIMIT_ENABLED": True}
+        return make_app(APP_ENV="development", **settings)
 
     @pytest.fixture
     def work(self, app, stopped_worker, clock):
@@ -107,23 +157,27 @@ class TestDocuments:
         """Return what the product stores of Ada, in the order of the examples."""
         jobs = collections["job"]
         pair = self.log_in_on_two_devices(api)
+        warning = jobs.find_one({"arguments.mail": RECOVERY_CODE_USED})
+        self.begin_to_add_factors(api, work, mailbox)
         change_email(api, pair["token"], NEW_EMAIL, NEW_PASSWORD)
-        users = [*collections["user"].find()]
+        names = ("user", "passkey", "challenge")
+        users, passkeys, challenges = ([*collections[name].find()] for name in names)
+        passkeys[0]["backed_up"] = bool(passkeys[0]["backed_up"])  # the embedded database returns 0
         reserved = [*collections["reserved_email"].find({"_id": OLD_EMAIL})]
         work(SEND_DELAY)
         queued, delayed = self.delay_a_reset_link(api, work, mailbox, jobs)
         work(60)
-        movie = {"name": "Heat", "casts": ["Al Pacino"], "genres": ["Crime"]}
-        api.post("/api/movies", token=pair["token"], json=movie)
+        api.post("/api/movies", token=pair["token"], json=MOVIE)
         movies = [*collections["movie"].find()]
         copies = [*collections["sent_mail"].find({"_id": queued["_id"]})]
         assert api.get("/readyz").status_code == 200
-        password = {"current_password": NEW_PASSWORD}
-        api.delete("/api/users/me", token=pair["token"], json=password)
+        delete_user(api, pair["token"], NEW_PASSWORD)
         return {
             "user": users,
             "reserved_email": reserved,
-            "job": [queued, delayed, notice, *jobs.find()],
+            "passkey": passkeys,
+            "challenge": challenges,
+            "job": [queued, delayed, notice, warning, *jobs.find({"attempts": 0})],
             "sent_mail": copies,
             "movie": movies,
             **{name: [*collections[name].find()] for name in ("schema_version", "write_check")},
@@ -148,9 +202,23 @@ class TestDocuments:
         pair = api.refresh(pair["refresh_token"]).json()
         change = {"current_password": ADA["password"], "password": NEW_PASSWORD}
         pair = api.put("/api/auth/password", token=pair["token"], json=change).json()
+        codes = turn_on_totp(api, pair["token"])
         pair = api.refresh(pair["refresh_token"]).json()
-        api.log_in(password=NEW_PASSWORD)
-        return pair
+        log_in_by_recovery_code(api, codes[0], NEW_PASSWORD)
+        return add_passkey(api, pair["token"])
+
+    @staticmethod
+    def begin_to_add_factors(api, work, mailbox):
+        """Let Eve begin to add a second factor and a passkey, and somebody to log in with one."""
+        api.sign_up(**EVE)
+        work(SEND_DELAY)
+        (mail,) = mailbox.to(EVE["email"])
+        confirm(api, token_in(mail))
+        token = api.refresh(api.log_in(**EVE).json()["refresh_token"]).json()["token"]
+        api.post("/api/auth/mfa/totp", token=token)
+        api.post("/api/auth/mfa/totp/confirm", token=token, json={"code": "000000"})
+        api.post("/api/auth/passkeys/options", token=token)
+        api.post("/api/auth/login/passkey/options")
 
     def test_table_has_every_collection(self):
         classes = {document._get_collection_name() for document in DOCUMENTS}
@@ -194,7 +262,7 @@ class TestDocuments:
         assert written == indexes | {("_id", False)}
 
     def test_reference_and_time_are_as_the_conventions_say(self, stored):
-        (movie,), (user,) = stored["movie"], stored["user"]
+        (movie,), (user, _) = stored["movie"], stored["user"]
         assert ObjectId(movie["added_by"]) == user["_id"]
         assert isinstance(user["created_at"], float)
 
@@ -211,6 +279,8 @@ class TestTokens:
         tokens[CHANGE] = token_in(mailbox.wait_for(3)[-1])
         confirm(api, tokens[CHANGE])
         tokens[UNDO] = token_in(mailbox.wait_for(4)[-1])
+        turn_on_totp(api, ada["token"])
+        tokens[MFA] = api.log_in(email=NEW_EMAIL).json()["mfa_token"]
         return {scope: decode_parts(token) for scope, token in tokens.items()}
 
     @EACH_SCOPE

@@ -11,9 +11,11 @@ from dotenv import dotenv_values
 
 from tests.support.client import ADA
 from tests.support.documentation import run_commands
+from tests.support.javascript import functions
 from tests.support.markdown import code_blocks
 from tests.support.processes import HOME, environment
 from tests.support.repository_copy import BIN, RepositoryCopy, changed_paths
+from tests.support.users import create_user
 
 FOLDER = HOME / "docs" / "how-to"
 PAGES = sorted(FOLDER.glob("*.md"))
@@ -34,6 +36,8 @@ CHANGES = [page for page in PAGES if blocks(page, "diff")]
 # Pages without a change; a test of its own runs the block of each.
 OTHERS = {
     "add-a-language",
+    "help-a-user",
+    "front-end",
     "put-a-front-end-before-it",
     "swap-the-database",
     "swap-the-mail-server",
@@ -99,6 +103,13 @@ def test_emails_go_to_the_mail_server_of_the_page(run, mailbox, smtp):
     assert run_block(page, server.settings, {}).endswith("0 queued again\n")
 
 
+def test_user_is_helped_as_written(database, documents, tmp_path):
+    user = create_user(ADA["email"])
+    user.modify(set__factors__totp={"step": 0})
+    run_block(FOLDER / "help-a-user.md", {"MONGODB_URI": database, "DATA_DIR": tmp_path}, {})
+    assert user.reload().has_totp is False
+
+
 def test_language_of_the_page_is_added_and_shown(copy):
     page = FOLDER / "add-a-language.md"
     add, check, show = blocks(page, "sh")
@@ -118,6 +129,15 @@ def test_language_of_the_page_is_added_and_shown(copy):
     assert status == 0, output
     assert "Subject: Réinitialisez votre mot de passe Movie-bag\n\nBonjour Ada,\n" in output
     assert "open this link within 10 minutes" in output
+
+
+def test_code_of_the_front_end_is_that_of_the_demo():
+    quotes = blocks(FOLDER / "front-end.md", "js")
+    assert quotes
+    for quote in quotes:
+        quoted = list(functions(quote.source))
+        assert set(quoted) <= set(functions((HOME / quote.title).read_text())), quote.line
+        assert quote.source == "\n\n".join(f"{it.above}\n{it.text}" for it in quoted) + "\n"
 
 
 # The requests of a client whose access token expires: 5 at once, and one after a logout.

@@ -17,7 +17,17 @@ from scripts.reference.pages import FOLDER, PAGES
 from services.event_service import MAIL_EVENTS, Event
 from tests.support.client import ADA, EVE, NEW_PASSWORD
 from tests.support.concurrency import wait_until
+from tests.support.email_client import verify_all
+from tests.support.factor_client import (
+    code_of,
+    confirm_totp,
+    reauthenticate,
+    remove_totp,
+    renew_codes,
+    start_totp,
+)
 from tests.support.markdown import anchors
+from tests.support.passkeys import add_passkey, listed, log_in
 from tests.support.processes import HOME, free_port
 from tests.support.smtp_server import text_of, token_in
 
@@ -166,6 +176,7 @@ class TestEvents:
         admin = api.log_in().json()["token"]
         act_as_admin(api, admin)
         use_sessions(api)
+        use_factors(api, api.log_in().json()["token"])
         use_passwords(api, mailbox)
         use_emails(api, mailbox)
         documented = {it: set(events.FIELDS[it]) for it in Event if it not in MAIL_EVENTS}
@@ -202,6 +213,23 @@ def use_sessions(api):
     session_id = next(it["id"] for it in sessions if not it["current"])
     api.delete(f"/api/auth/sessions/{session_id}", token=token)
     api.delete("/api/auth/sessions", token=token)
+
+
+def use_factors(api, token):
+    verify_all()
+    passkey = add_passkey(api, token, sign_count=1)
+    log_in(api, passkey, sign_count=1)
+    (stored,) = listed(api, token)
+    api.delete(f"/api/auth/passkeys/{stored['id']}", token=token)
+    token = reauthenticate(api, token, current_password=ADA["password"]).json()["token"]
+    secret = start_totp(api, token).json()["secret"]
+    confirm_totp(api, token, code_of(secret))
+    renewed = renew_codes(api, token).json()["recovery_codes"]
+    body = {"mfa_token": api.log_in().json()["mfa_token"]}
+    for recovery_code in ("wrong", renewed[0]):
+        api.post("/api/auth/login/mfa", json=body | {"recovery_code": recovery_code})
+    remove_totp(api, token)
+    api.app.test_cli_runner().invoke(args=["user", "reset", ADA["email"], "--factors"])
 
 
 def use_passwords(api, mailbox):

@@ -17,6 +17,7 @@ from tests.support.definitions import defined_names
 from tests.support.documentation import run_commands
 from tests.support.markdown import Block, code, code_blocks, prose, prose_lines, tables
 from tests.support.processes import HOME, Server, environment
+from tests.support.repository_copy import BIN
 
 TUTORIAL = sorted((HOME / "docs/tutorial").glob("*.md"))
 PAGES = [*TUTORIAL, HOME / "CONTRIBUTING.md", HOME / "SECURITY.md"]
@@ -104,7 +105,11 @@ class TestCommands:
 
 def execute(script: str, server: Server) -> list[str]:
     """Return the output of each block of a page."""
-    replaced = {URL: server.url, "data/email.log": f"{server.data_dir}/email.log"}
+    replaced = {
+        URL: server.url,
+        "data/email.log": f"{server.data_dir}/email.log",
+        ".venv/bin": str(BIN),
+    }
     return run_commands(script, replaced, environment()).split(SEPARATOR)
 
 
