@@ -24,10 +24,16 @@ from database.db import initialize_db  # noqa: E402
 from database.documents import DOCUMENTS  # noqa: E402
 from database.embedded.server import EmbeddedDatabase  # noqa: E402
 from database.migrations import stored_version  # noqa: E402
+from database.models import Job  # noqa: E402
+from infra import audit_log  # noqa: E402
 from jobs.worker import Worker  # noqa: E402
+from tests.support.authenticator import Passkey  # noqa: E402
 from tests.support.client import EVE, ApiClient  # noqa: E402
 from tests.support.email_client import SendQueued, change_email, send_queued, verify_all  # noqa: E402
+from tests.support.factor_client import STEP, Factor, enrol  # noqa: E402
+from tests.support.passkeys import add_passkey  # noqa: E402
 from tests.support.processes import Server  # noqa: E402
+from tests.support.settings import SECRETS_KEY  # noqa: E402
 from tests.support.smtp_server import Mailbox, smtp_server, token_in  # noqa: E402
 from tests.support.tokens import KEY  # noqa: E402
 
@@ -102,6 +108,7 @@ def settings(database: str, smtp: int, tmp_path: Path) -> dict[str, Any]:
         "MONGODB_URI": database,
         "DATA_DIR": str(tmp_path / "data"),
         "JWT_SECRET_KEY": KEY,
+        "SECRETS_KEY": SECRETS_KEY,
         "MAIL_SERVER": "127.0.0.1",
         "MAIL_PORT": smtp,
         "PUBLIC_URL": "https://movie-bag.example",
@@ -192,6 +199,14 @@ def verified(ada: dict[str, Any], mails: SendQueued) -> dict[str, Any]:
 
 
 @pytest.fixture
+def passkey(api: ApiClient, verified: dict[str, Any], mails: SendQueued) -> Passkey:
+    """Return the passkey of Ada; her login is recent, and no email is queued."""
+    passkey = add_passkey(api, verified["token"])
+    mails()
+    return passkey
+
+
+@pytest.fixture
 def change_token(api: ApiClient, verified: dict[str, Any], mails: SendQueued) -> str:
     """Return the token of a change of Ada's email that waits."""
     change_email(api, verified["token"])
@@ -203,6 +218,25 @@ def clock() -> Iterator[time_machine.Traveller]:
     """Stop the time; `clock.shift(seconds)` moves it."""
     with time_machine.travel(time.time(), tick=False) as traveller:
         yield traveller
+
+
+@pytest.fixture
+def count_events(caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
+    """Return a function that counts the lines of the security log with an event."""
+    caplog.set_level("INFO", audit_log.__name__)
+    return lambda event: sum(f"event={event} " in line for line in caplog.messages)
+
+
+@pytest.fixture
+def factor(api: ApiClient, clock: time_machine.Traveller, verified: dict[str, Any]) -> Factor:
+    """Return Ada's second factor, of which the app shows an unused code; no email is queued.
+
+    The time is stopped, and no worker sends emails.
+    """
+    factor = enrol(api, verified)
+    Job.objects.delete()
+    clock.shift(STEP)
+    return factor
 
 
 @pytest.fixture

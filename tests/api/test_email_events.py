@@ -95,7 +95,8 @@ class TestEvents:
                 email = pseudonym(ADA["email"], KEY)
                 assert text == f"event={name} ip=127.0.0.1 email={email}"
             else:
-                assert text == f"event={name} user={user_id} ip=127.0.0.1"
+                amr = " amr=pwd" if name == "login" else ""
+                assert text == f"event={name} user={user_id} ip=127.0.0.1{amr}"
 
     def test_log_has_no_email_name_password_or_token(self, walked):
         _, tokens, log = walked

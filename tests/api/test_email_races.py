@@ -4,7 +4,6 @@ Each pair of requests is interleaved in every way in which one happens as a whol
 database commands of the other.
 """
 
-import itertools
 from functools import partial
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from database import emails
 from database.emails import ReservedEmail
 from database.models import Job, User
-from infra import audit_log
 from services import email_change_service
 from services.mail_kinds import EMAIL_RESTORED
 from tests.support.concurrency import run_simultaneously, wait_until
@@ -27,7 +25,7 @@ from tests.support.email_owners import (
     describe_mails,
     wait_for_change,
 )
-from tests.support.interleaving import interruption
+from tests.support.interleaving import SERIAL, assert_serializable, interruption
 
 REQUESTS = 24
 WEEK = 7 * 24 * 3600
@@ -64,25 +62,6 @@ def race(interrupted, app, api, stopped_worker, mailbox):
 
     return race
 
-
-def one_after_the_other(first, second):
-    return first(), second()
-
-
-def in_reverse(first, second):
-    responses = second(), first()
-    return responses[::-1]
-
-
-def first_alone(first, _):
-    return first(), None
-
-
-def second_alone(_, second):
-    return None, second()
-
-
-SERIAL = (one_after_the_other, in_reverse, first_alone, second_alone)
 
 confirm, undo = Owners.confirm_change, Owners.undo_change
 
@@ -133,38 +112,13 @@ class TestInterleaving:
         ("first", "second"), PAIRS, ids=[f"{a.__name__}-{b.__name__}" for a, b in PAIRS]
     )
     def test_result_is_that_of_some_order(self, race, interrupted, first, second):
-        allowed = [race(first, second, send) for send in SERIAL]
-        for outer, inner in ((first, second), (second, first)):
-            for step in itertools.count(1):
-                result, happened = self._interrupt(race, interrupted, outer, inner, step)
-                if not happened:
-                    break
-                if outer is second:
-                    result = (result[1], result[0], *result[2:])
-                assert result in allowed, (outer.__name__, step)
-
-    @staticmethod
-    def _interrupt(race, interrupted, outer, inner, step):
-        def send(outer, inner):
-            responses = []
-            interrupted.after(step, lambda: responses.append(inner()))
-            return outer(), (responses or [None])[0]
-
-        result = race(outer, inner, send)
-        return result, interrupted.happened()
+        assert_serializable(race, interrupted, first, second, SERIAL)
 
 
 @pytest.fixture
 def owners(app, api):
     """Return users with links, while the worker sends their mails."""
     return Owners(app, api)
-
-
-@pytest.fixture
-def count_events(caplog):
-    """Return a function that counts the lines of the security log with an event."""
-    caplog.set_level("INFO", audit_log.__name__)
-    return lambda event: sum(f"event={event} " in line for line in caplog.messages)
 
 
 def send_at_once(*requests):

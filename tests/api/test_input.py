@@ -4,6 +4,7 @@ import json
 import re
 import unicodedata
 
+import pyotp
 import pytest
 from markupsafe import escape
 from marshmallow.fields import String
@@ -11,10 +12,19 @@ from marshmallow.fields import String
 from database.documents import DOCUMENTS
 from database.models import Movie, User
 from resources.routes import API_ROUTES
-from services.token_service import CHANGE, CONFIRM, PWD_RESET, UNDO
+from services import factor_service, passkey_service
+from services.token_service import CHANGE, PWD_RESET, UNDO
 from tests.support.assertions import assert_error, case
+from tests.support.authenticator import assertion, new_passkey, registration
 from tests.support.client import ADA, EVE, NEW_PASSWORD
-from tests.support.endpoints import ENDPOINTS, path_for_admin
+from tests.support.endpoints import (
+    ENDPOINTS,
+    TOTP_SECRET,
+    path_for_admin,
+    path_of_passkey,
+    store_totp,
+)
+from tests.support.passkeys import snapshot
 from tests.support.tokens import link_token, reset_token, store_changes
 
 JSON = {"Content-Type": "application/json"}
@@ -29,15 +39,25 @@ WITH_BODY = [path for method, path, _, token in ENDPOINTS if fields_of(method, p
 # The field and the scope of the token with which a request would change something.
 MAILED_TOKENS = {
     "/api/auth/reset": ("reset_token", PWD_RESET),
-    "/api/auth/email/confirm": ("confirm_token", CONFIRM),
+    "/api/auth/email/confirm": ("confirm_token", CHANGE),
     "/api/auth/email/reject": ("confirm_token", CHANGE),
     "/api/auth/email/undo": ("undo_token", UNDO),
 }
+# For these the user has a second factor, or is adding one.
+IN_FORCE = {
+    ("POST", "/api/auth/login/mfa"),
+    ("POST", "/api/auth/mfa/recovery-codes"),
+    ("DELETE", "/api/auth/mfa/totp"),
+}
+BEING_ADDED = {("POST", "/api/auth/mfa/totp/confirm")}
 # With these fields each request would change something, so that a test sees if it does.
 EFFECTIVE_FIELDS = {
     ("POST", "/api/auth/signup"): {"email": EVE["email"]},
     ("PUT", "/api/auth/password"): {"password": NEW_PASSWORD},
     ("PUT", "/api/auth/email"): {"email": EVE["email"], "current_password": ADA["password"]},
+    ("POST", "/api/auth/reauthenticate"): {"current_password": ADA["password"]},
+    ("PATCH", "/api/auth/passkeys/<passkey_id>"): {"name": "Her phone"},
+    ("POST", "/api/movies"): {"name": "M"},
     ("PUT", "/api/movies/<movie_id>"): {"name": "M"},
     ("PATCH", "/api/movies/<movie_id>"): {"name": "M"},
     ("POST", "/api/users"): {"email": EVE["email"]},
@@ -45,6 +65,8 @@ EFFECTIVE_FIELDS = {
     ("PATCH", "/api/users/<user_id>"): {"name": "Ada"},
     ("DELETE", "/api/users/<user_id>"): {"current_password": ADA["password"]},
 }
+# The only user is the last admin, who can't be deleted.
+WITHOUT_EFFECT = {("DELETE", "/api/users/me"), ("DELETE", "/api/users/<user_id>")}
 NOT_A_JSON_OBJECT = {
     "a word": b"hello",
     "cut off": b'{"email": "ada',
@@ -85,15 +107,37 @@ SLOWEST_PASSWORD = ('"4@8({[<6936!1|17$5+7%2"*4' * 5)[:128]
 
 def effective_request(app, method, path, body):
     """Return path and body of a request of the only user that would change something."""
-    filled, user = path_for_admin(path), store_changes(User.objects.get())
+    filled, user = path_of_passkey(path_for_admin(path)), store_changes(User.objects.get())
     owner_id = str(user.id)
     if path in MAILED_TOKENS:
         field, scope = MAILED_TOKENS[path]
         body = body | {field: link_token(app, user, scope)}
+    body = body | EFFECTIVE_FIELDS.get((method, path), {}) | prepare_factor(app, method, path)
     heat = {"name": "Heat", "name_casefold": "heat", "casts": ["Al"], "genres": ["Crime"]}
     movie = Movie.objects.first() or Movie(**heat, added_by=owner_id).save()
     filled = filled.replace("<movie_id>", str(movie.id))
-    return filled, body | EFFECTIVE_FIELDS.get((method, path), {})
+    return filled, body
+
+
+def prepare_factor(app, method, path):
+    """Store the second factor and the challenge that a request needs, and return its fields."""
+    User.objects.update(set__factors={})
+    if (method, path) in IN_FORCE | BEING_ADDED:
+        store_totp(is_in_force=(method, path) in IN_FORCE)
+    user, code = User.objects.get(), pyotp.TOTP(TOTP_SECRET).now()
+    with app.app_context():
+        if path == "/api/auth/login/mfa":
+            mfa_token = factor_service.code_required(user).members["mfa_token"]
+            return {"mfa_token": mfa_token, "code": code}
+        if path == "/api/auth/mfa/totp/confirm":
+            return {"code": code}
+        if path == "/api/auth/login/passkey":
+            options = passkey_service.login_options()
+            return {"credential": assertion(new_passkey(user.id.binary), options)}
+        if (method, path) == ("POST", "/api/auth/passkeys"):
+            options = passkey_service.registration_options(user)
+            return {"credential": registration(new_passkey(user.id.binary), options)}
+    return {}
 
 
 def stored():
@@ -107,6 +151,18 @@ def test_table_of_endpoints_equals_the_url_map(app):
     served = {(method, rule.rule) for rule in rules for method in rule.methods}
     listed = {(method, path) for method, path, *_ in ENDPOINTS}
     assert {route for route in served if route[0] not in ("HEAD", "OPTIONS")} == listed
+
+
+def test_effective_request_changes_something(api, ada):
+    restore = snapshot()
+    for method, path, body, token_name in ENDPOINTS:
+        if method != "GET" and (method, path) not in WITHOUT_EFFECT:
+            with case(method=method, path=path):
+                restore()
+                path, body = effective_request(api.app, method, path, body)
+                before = stored()
+                api.request(method, path, json=body or None, token=ada.get(token_name))
+                assert stored() != before
 
 
 class TestUnknownField:
@@ -147,6 +203,8 @@ class TestMissingField:
         "/api/auth/email/reject": {"confirm_token"},
         "/api/auth/email/resend": {"email"},
         "/api/auth/email/undo": {"undo_token"},
+        "/api/auth/login/mfa": {"mfa_token"},
+        "/api/auth/login/passkey": {"credential"},
     }
 
     def test_every_endpoint_with_a_body_is_tested(self):
@@ -209,6 +267,8 @@ class TestTypes:
         "/api/auth/email/reject": ["confirm_token"],
         "/api/auth/email/resend": ["email"],
         "/api/auth/email/undo": ["undo_token"],
+        "/api/auth/login/mfa": ["mfa_token", "code", "recovery_code"],
+        "/api/auth/login/passkey": ["credential"],
     }
 
     def test_every_text_field_is_tested(self):
@@ -377,6 +437,8 @@ class TestLength:
             ("email", 320),
             ("role", 100),
             ("locale", 35),
+            ("code", 20),
+            ("recovery_code", 100),
             *((name, 1024) for name in passwords),
         }
         assert limits == movies | others

@@ -13,7 +13,7 @@ from database.models import User
 from infra import password_hashing
 from services import session_service
 from services.errors import UnauthorizedError
-from services.session_service import MAX_SESSIONS
+from services.session_service import BY_PASSWORD, MAX_SESSIONS
 from tests.support.client import ADA, EVE
 from tests.support.concurrency import run_simultaneously
 
@@ -70,7 +70,7 @@ class TestLogin:
         as_verified = User.objects.get()
         User.objects.update(inc__password_version=1)
         with app.app_context(), pytest.raises(UnauthorizedError):
-            session_service.create(as_verified, "")
+            session_service.create(as_verified, "", BY_PASSWORD)
         assert len(User.objects.get().sessions) == 1
 
 

@@ -40,6 +40,21 @@ NAMES = {
     "POST /api/auth/email/reject": "rejectEmail",
     "POST /api/auth/email/resend": "resendConfirmation",
     "POST /api/auth/email/undo": "undoEmailChange",
+    "POST /api/auth/reauthenticate": "reauthenticate",
+    "POST /api/auth/login/mfa": "loginWithCode",
+    "GET /api/auth/mfa": "getFactors",
+    "POST /api/auth/mfa/totp": "startTotp",
+    "DELETE /api/auth/mfa/totp": "removeTotp",
+    "POST /api/auth/mfa/totp/confirm": "confirmTotp",
+    "POST /api/auth/mfa/recovery-codes": "renewRecoveryCodes",
+    "POST /api/auth/login/passkey": "loginWithPasskey",
+    "POST /api/auth/login/passkey/options": "startPasskeyLogin",
+    "POST /api/auth/passkeys/options": "startPasskey",
+    "GET /api/auth/passkeys": "listPasskeys",
+    "POST /api/auth/passkeys": "addPasskey",
+    "GET /api/auth/passkeys/{passkey_id}": "getPasskey",
+    "PATCH /api/auth/passkeys/{passkey_id}": "renamePasskey",
+    "DELETE /api/auth/passkeys/{passkey_id}": "removePasskey",
     "GET /api/movies": "listMovies",
     "POST /api/movies": "createMovie",
     "GET /api/movies/{movie_id}": "getMovie",
@@ -100,6 +115,11 @@ class TestDocument:
         assert document["servers"] == [{"url": app.config["PUBLIC_URL"]}]
 
 
+def body_of(document, path):
+    """Return the body of the request to POST to a path."""
+    return document["paths"][path]["post"]["requestBody"]
+
+
 class TestOperation:
     def test_summary_is_a_sentence(self, document):
         summaries = [operation["summary"] for operation in operations(document).values()]
@@ -137,9 +157,16 @@ class TestOperation:
             if schema.fields:
                 example = operation["requestBody"]["content"]["application/json"]["example"]
                 read_only = {n for n, it in schema.fields.items() if it.metadata.get("readOnly")}
-                assert example.keys() == schema.fields.keys() - read_only
+                # Of the fields of which only one may be sent, the example has the first.
+                others = set(getattr(schema, "one_of", ())[1:])
+                assert example.keys() == schema.fields.keys() - read_only - others
                 with app.app_context():
                     load(schema, example, User(email=EVE["email"]))
+
+    def test_body_with_one_of_several_fields_is_required(self, document):
+        assert body_of(document, "/api/auth/reauthenticate")["required"]
+        assert body_of(document, "/api/auth/login/mfa")["required"]
+        assert not body_of(document, "/api/auth/refresh")["required"]
 
     def test_every_parameter_has_a_valid_example(self, document):
         for key, operation in operations(document).items():
@@ -218,7 +245,12 @@ class TestOperation:
             for name, operation in described.items()
             if "Location" in operation["responses"]["200"].get("headers", {})
         }
-        assert creations == {"POST /api/auth/signup", "POST /api/users", "POST /api/movies"}
+        assert creations == {
+            "POST /api/auth/signup",
+            "POST /api/users",
+            "POST /api/movies",
+            "POST /api/auth/passkeys",
+        }
 
     def test_status_names_its_errors(self, document):
         token_errors = {"MissingTokenError", "BadTokenError", "ExpiredTokenError"}
@@ -227,7 +259,20 @@ class TestOperation:
             ("POST /api/auth/refresh", "401", session_errors),
             ("DELETE /api/auth/logout", "401", session_errors),
             ("GET /api/auth/verify", "401", session_errors),
-            ("POST /api/auth/login", "401", {"UnauthorizedError"}),
+            ("POST /api/auth/login", "401", {"UnauthorizedError", "SecondFactorRequiredError"}),
+            (
+                "POST /api/auth/login/mfa",
+                "401",
+                {"UnauthorizedError", *token_errors - {"MissingTokenError"}, "UsedTokenError"},
+            ),
+            ("POST /api/auth/login/passkey", "401", {"UnauthorizedError"}),
+            (
+                "DELETE /api/auth/mfa/totp",
+                "401",
+                {*session_errors, "ReauthenticationRequiredError"},
+            ),
+            ("POST /api/auth/passkeys", "403", {"EmailNotVerifiedError"}),
+            ("DELETE /api/auth/passkeys/{passkey_id}", "404", {"PasskeyNotExistsError"}),
             ("POST /api/auth/reset", "401", {*token_errors, "UsedTokenError"}),
             ("GET /api/users", "403", {"ForbiddenError"}),
             ("DELETE /api/users/{user_id}", "409", {"LastAdminError", "ConflictError"}),

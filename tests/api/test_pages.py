@@ -164,10 +164,11 @@ class TestWelcome:
         self, make_app, http, monkeypatch, tmp_path
     ):
         monkeypatch.setattr(book, "SITE", tmp_path)
-        for env, emails in (("production", []), ("development", ["/dev/mail"])):
+        for env, others in (("production", []), ("development", ["/demo", "/dev/mail"])):
             http.app = make_app(APP_ENV=env)
-            links = re.findall(r'<li><a href="(.*?)"', http.get("/").text)
-            assert links == ["/api/docs", "/api/openapi.json", *emails]
+            found = re.findall(r'<li><a href="(.*?)"', http.get("/").text)
+            links = [link.removeprefix(http.app.config["PUBLIC_URL"]) for link in found]
+            assert links == ["/api/docs", "/api/openapi.json", *others]
             assert all(http.get(link).status_code == 200 for link in links)
 
     @pytest.mark.parametrize("path", ["/", "/api/docs"])

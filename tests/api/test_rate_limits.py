@@ -32,6 +32,8 @@ def rename(api, token):
     return api.patch("/api/users/me", json={"name": "Ada"}, token=token)
 
 
+# It counts wrong codes, in the document of their user: test_code_tries.py.
+OF_CODES = "RATELIMIT_MFA_PER_USER"
 # Each limit by its name: how many, in how many seconds, and the i-th request that it counts.
 REQUESTS = {
     "LOGIN_PER_EMAIL": (5, 60, lambda api, token, i: api.log_in(password="wrong")),
@@ -69,7 +71,7 @@ def statuses(send, count):
 
 class TestLimits:
     def test_every_limit_of_the_settings_is_tested(self):
-        assert sorted(LIMITS) == sorted(f"RATELIMIT_{name}" for name in REQUESTS)
+        assert sorted(LIMITS) == sorted([OF_CODES, *(f"RATELIMIT_{name}" for name in REQUESTS)])
 
     @EACH_LIMIT
     def test_limit_holds_until_retry_after(

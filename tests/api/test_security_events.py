@@ -102,7 +102,7 @@ class TestSecurityEvents:
     def test_line_names_the_user_or_a_pseudonym(self, used_account):
         user_id, _, lines = used_account
         assert lines[-1] == f"event=user_deleted user={user_id} ip=127.0.0.1"
-        assert lines[4] == f"event=login user={user_id} ip=127.0.0.1"
+        assert lines[4] == f"event=login user={user_id} ip=127.0.0.1 amr=pwd"
         pseudonym = lines[2].partition("email=")[2]
         assert re.fullmatch(r"[0-9a-f]{12}", pseudonym)
         assert lines[2] == f"event=login_failed ip=127.0.0.1 email={pseudonym}"

@@ -7,7 +7,7 @@ import pytest
 
 from database.models import User
 from services import session_service, token_service
-from services.session_service import MAX_SESSIONS
+from services.session_service import BY_CODE, MAX_SESSIONS
 from services.token_service import REFRESH
 from tests.support.assertions import assert_error
 from tests.support.client import ADA
@@ -95,7 +95,7 @@ class TestDocumentSize:
         user = User.objects.get()
         with app.app_context():
             for _ in range(MAX_SESSIONS + 1):
-                tokens = session_service.create(user, "x" * 1000)
+                tokens = session_service.create(user, "x" * 1000, BY_CODE)
                 for _ in range(10):
                     claims = token_service.decode(tokens["refresh_token"], REFRESH)
                     tokens = session_service.refresh(claims)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from database.models import User
-from services.link_service import LINKS
+from services.token_service import MAX_TOKEN_LENGTH
 from tests.support.assertions import assert_error, case, raw_get
 from tests.support.forged_tokens import FORGED
 from tests.support.token_endpoints import (
@@ -17,6 +17,7 @@ from tests.support.token_endpoints import (
     READING,
     REJECTED,
     SECONDS,
+    SESSION_SCOPES,
     TOKEN_ENDPOINTS,
     assert_rejected,
     send,
@@ -48,14 +49,22 @@ class TestScope:
         assert api.refresh(tokens["refresh"]).status_code == 200
 
 
+def assert_refused(api, endpoint, token):
+    """Send a token that is not valid; one in a field of the body is too long for that first."""
+    response = send(api, endpoint, token)
+    if endpoint == "login/mfa" and len(token) > MAX_TOKEN_LENGTH:
+        assert_error(response, 400, "SchemaValidationError")
+    else:
+        assert_rejected(response)
+
+
 class TestForgedToken:
     @EACH_ACCEPTED
     def test_forged_token_is_rejected(self, api, tokens, endpoint, scope):
         valid = tokens[scope]
         for name, forge in FORGED.items():
-            response = send(api, endpoint, forge(*decode_parts(valid)))
-            assert response.status_code == 401, name
-            assert_rejected(response)
+            with case(name=name):
+                assert_refused(api, endpoint, forge(*decode_parts(valid)))
         assert send(api, endpoint, valid).status_code == 200
 
 
@@ -71,10 +80,11 @@ class TestNumberOfToken:
     @EACH_ACCEPTED
     def test_number_out_of_range_is_rejected(self, api, tokens, endpoint, scope):
         header, claims = decode_parts(tokens[scope])
-        for name in {"exp", "iat", "nbf", "gen", "auth_time", "pwv", "ev"} & {*claims, "nbf"}:
+        numbers = {"exp", "iat", "nbf", "gen", "pwv", "ev", "logins"}
+        for name in numbers & {*claims, "nbf"}:
             for number in NUMBERS:
                 with case(claim=name, number=repr(number)[:20]):
-                    assert_rejected(send(api, endpoint, sign(header, claims | {name: number})))
+                    assert_refused(api, endpoint, sign(header, claims | {name: number}))
         assert send(api, endpoint, tokens[scope]).status_code == 200
 
     @EACH_ACCEPTED
@@ -112,7 +122,7 @@ class TestLengthOfToken:
         if len(longest) > 4096:
             longest = sign(header | {"x": header["x"][:-1]}, claims)
         assert len(longest) <= 4096 < len(too_long)
-        assert_rejected(send(api, endpoint, too_long))
+        assert_refused(api, endpoint, too_long)
         assert send(api, endpoint, longest).status_code == 200
 
 
@@ -120,13 +130,13 @@ class TestRevokedToken:
     def test_token_of_a_deleted_user_is_rejected(self, api, tokens):
         User.objects.delete()
         for endpoint, scope in ACCEPTED:
-            error = "BadTokenError" if scope in LINKS else "SessionEndedError"
+            error = "SessionEndedError" if scope in SESSION_SCOPES else "BadTokenError"
             assert_rejected(send(api, endpoint, tokens[scope]), error)
 
     def test_session_token_is_rejected_after_logout(self, api, tokens):
         send(api, "logout", tokens["refresh"])
         for endpoint, scope in ACCEPTED:
-            if scope not in LINKS:
+            if scope in SESSION_SCOPES:
                 assert_rejected(send(api, endpoint, tokens[scope]), "SessionEndedError")
 
     @EACH_ACCEPTED
@@ -134,7 +144,7 @@ class TestRevokedToken:
         header, claims = decode_parts(tokens[scope])
         for unknown in ({"sub": "0" * 24}, {"sid": "0" * 16}):
             if unknown.keys() <= claims.keys():
-                error = "BadTokenError" if scope in LINKS else "SessionEndedError"
+                error = "SessionEndedError" if scope in SESSION_SCOPES else "BadTokenError"
                 assert_rejected(send(api, endpoint, sign(header, claims | unknown)), error)
 
 

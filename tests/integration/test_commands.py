@@ -14,21 +14,25 @@ from mongoengine.connection import get_db
 from pymongo.collection import Collection
 
 from config import load_settings
-from database import compatibility
+from database import compatibility, stored_secrets
 from database import db as database
 from database.documents import DOCUMENTS
 from database.models import ADMIN, Job, User
+from database.passkeys import Challenge, Passkey
 from database.sent_mail import SentMail
 from infra import audit_log
 from infra.pseudonym import pseudonym
 from services import event_service, user_service
 from services.event_service import Event
-from services.mail_kinds import ACCOUNT_DELETED, PASSWORD_CHANGED, RESET_PASSWORD
+from services.mail_kinds import ACCOUNT_DELETED, PASSWORD_CHANGED, RESET_PASSWORD, TOTP_REMOVED
 from services.mail_queue import SEND_EMAIL
-from services.token_service import CONFIRM
+from services.token_service import CONFIRM, PWD_RESET
 from tests.support.assertions import assert_error
-from tests.support.client import ADA, EVE
+from tests.support.client import ADA, EVE, NEW_PASSWORD
 from tests.support.concurrency import run_simultaneously, wait_until
+from tests.support.email_client import scope_in
+from tests.support.emails import subject_of
+from tests.support.factor_client import begin_login, code_of, finish_login, start_totp
 from tests.support.processes import HOME, environment, free_port
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.smtp_server import token_in
@@ -38,11 +42,12 @@ from tests.support.users import create_user
 
 COMMANDS = {
     "": {"user", "sessions", "mail", "movies", "db", "secret", "pseudonym"},
-    "user": {"create", "list", "promote", "demote", "verify", "delete"},
+    "user": {"create", "list", "promote", "demote", "verify", "reset", "delete"},
     "sessions": {"revoke"},
     "mail": {"list", "show", "delete", "retry", "purge"},
     "movies": {"import"},
     "db": {"check", "upgrade"},
+    "secret": {"rotate"},
 }
 DAY = 24 * 3600
 
@@ -276,6 +281,48 @@ class TestUserVerify:
         assert Job.objects.first() is None
 
 
+class TestUserReset:
+    """The help of an operator for users who have lost what they log in with."""
+
+    def test_link_is_mailed_and_factors_stay(self, api, factor, shell, mails):
+        output(shell("user", "reset", "ADA@example.com"))
+        (mail,) = mails()
+        assert (mail["To"], scope_in(mail)) == (ADA["email"], PWD_RESET)
+        assert api.verify(factor.token).status_code == 200
+        assert api.reset(token_in(mail)).json()["factors"]["totp"]
+        assert begin_login(api, password=NEW_PASSWORD)
+
+    def test_every_factor_is_removed_and_all_sessions_end(
+        self, app, api, passkey, factor, shell, mails
+    ):
+        mfa_token = begin_login(api)
+        output(shell("user", "reset", ADA["email"], "--factors"))
+        assert_error(api.verify(factor.token), 401, "SessionEndedError")
+        response = finish_login(api, mfa_token, code=code_of(factor.secret))
+        assert_error(response, 401, "UsedTokenError")
+        sent = {scope_in(mail): mail for mail in mails()}
+        assert sent[None]["Subject"] == subject_of(app, TOTP_REMOVED)
+        factors = api.reset(token_in(sent[PWD_RESET])).json()["factors"]
+        assert factors == {"totp": False, "passkeys": 0, "recovery_codes_left": 0}
+        assert api.log_in(password=NEW_PASSWORD).status_code == 200
+
+    def test_factor_that_is_being_added_is_dropped(self, api, verified, shell):
+        start_totp(api, verified["token"])
+        output(shell("user", "reset", ADA["email"], "--factors"))
+        assert "pending_totp" not in User.objects.get().factors
+
+    def test_factors_of_others_stay(self, api, factor, eve, shell):
+        output(shell("user", "reset", EVE["email"], "--factors"))
+        assert_error(api.verify(eve["token"]), 401, "SessionEndedError")
+        assert begin_login(api)
+
+    def test_it_is_recorded(self, factor, shell, count_events):
+        output(shell("user", "reset", ADA["email"]))
+        assert count_events("factors_reset") == 0
+        output(shell("user", "reset", ADA["email"], "--factors"))
+        assert count_events("factors_reset") == 1
+
+
 class TestUserDelete:
     def test_confirmed_deletion_deletes_everything(self, api, ada, flask_process):
         store_job(ADA["email"], Job.FAILED)
@@ -305,7 +352,9 @@ class TestRefusedUserCommands:
         assert reason == "The last admin can't be deleted or demoted"
         assert api.get("/api/users", token=token).status_code == 200
 
-    @pytest.mark.parametrize("command", ["promote", "demote", "delete --yes"])
+    @pytest.mark.parametrize(
+        "command", ["promote", "demote", "reset", "reset --factors", "delete --yes"]
+    )
     def test_unknown_email_is_refused(self, api, ada, shell, command):
         reason = error_line(shell("user", *command.split(), EVE["email"]))
         assert reason == "User with given email address doesn't exist"
@@ -419,7 +468,8 @@ class TestMailList:
         find = Collection.find
 
         def note(collection, *args, **options):
-            if collection.name in ("job", "user"):
+            is_of_start = args and stored_secrets.KEY in args[0]  # reads one user
+            if collection.name in ("job", "user") and not is_of_start:
                 limits.append(options.get("limit"))
             return find(collection, *args, **options)
 
@@ -573,6 +623,17 @@ class TestDbCheck:
         created = set(get_db().list_collection_names()) - before
         # The collections of the product get their indexes.
         assert created <= {document._get_collection_name() for document in DOCUMENTS}
+
+    def test_indexes_of_passkeys_are_created(self, flask_process):
+        for document in (Passkey, Challenge):
+            document.drop_collection()
+        output(flask_process("db", "check"))
+        passkeys, challenges = (
+            get_db()[name].index_information() for name in ("passkey", "challenge")
+        )
+        assert passkeys.keys() == {"_id_", "credential_id_1", "user_id_1"}
+        assert passkeys["credential_id_1"]["unique"]
+        assert challenges.keys() == {"_id_", "user_id_1", "expires_at_1"}
 
     def test_failed_check_is_printed(self, shell, monkeypatch):
         def documents_sing(documents):

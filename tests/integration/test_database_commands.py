@@ -1,7 +1,9 @@
 """How many commands each request sends to the database: docs/scaling.md calculates with it."""
 
 import itertools
+import time
 
+import pyotp
 import pytest
 from bson import ObjectId
 
@@ -14,8 +16,11 @@ from services.mail_queue import SEND_EMAIL
 from services.token_service import CONFIRM
 from tests.support.client import ADA
 from tests.support.database_commands import recorded_commands
+from tests.support.email_client import verify_all
 from tests.support.email_owners import change_email, link_token, wait_for_change
 from tests.support.emails import queue_email
+from tests.support.factor_client import confirm_totp, start_totp
+from tests.support.passkeys import add_passkey, log_in, reauthenticate
 from tests.support.tokens import reset_token
 
 NUMBERS = itertools.count()
@@ -85,7 +90,39 @@ def email_requests(app, api, ada, stopped_worker, follow):
 
 
 @pytest.fixture
-def requests(commands, app, api, ada, email_requests):
+def factor_requests(commands, api, ada):
+    """Return a function for each request that is about a second factor or a passkey."""
+    pair = dict(ada)
+
+    def log_in_by_code():
+        verify_all()
+        User.objects.update(unset__factors=True)
+        totp = pyotp.TOTP(start_totp(api, pair["token"]).json()["secret"])
+        assert confirm_totp(api, pair["token"], totp.now()).status_code == 200
+        code = totp.at(time.time() + totp.interval)
+        commands.names.clear()
+        body = {"mfa_token": api.log_in().json()["mfa_token"], "code": code}
+        assert api.post("/api/auth/login/mfa", json=body).status_code == 200
+
+    def log_in_by_passkey():
+        verify_all()
+        passkey = add_passkey(api, pair["token"])
+        commands.names.clear()
+        assert log_in(api, passkey).status_code == 200
+
+    def prove_identity():
+        response = reauthenticate(api, pair["token"], current_password=ADA["password"])
+        pair.update(response.json())
+
+    return {
+        "login by code": log_in_by_code,
+        "login by passkey": log_in_by_passkey,
+        "reauthenticate": prove_identity,
+    }
+
+
+@pytest.fixture
+def requests(commands, app, api, ada, email_requests, factor_requests):
     """Return a function for each request; the worker sends no commands meanwhile."""
     pair, emails = dict(ada), [f"user-{next(NUMBERS)}@example.com" for _ in range(2)]
 
@@ -104,6 +141,7 @@ def requests(commands, app, api, ada, email_requests):
     return {
         "signup": lambda: api.sign_up(email=emails.pop()),
         **email_requests,
+        **factor_requests,
         "login": api.log_in,
         "verify": lambda: api.verify(pair["token"]),
         "refresh": refresh,
@@ -122,15 +160,20 @@ class TestRequest:
             ("signup", {"find": 2, "insert": 1}),
             ("signup with a link", {"find": 2, "insert": 2}),
             ("login", {"find": 2, "update": 1}),
+            ("login by code", {"find": 3, "update": 2}),
+            ("login by passkey", {"insert": 1, "findAndModify": 1, "find": 3, "update": 2}),
+            ("reauthenticate", {"find": 2, "update": 1}),
             ("verify", {"find": 1}),
             ("refresh", {"findAndModify": 1}),
             ("forgot", {"insert": 1}),
-            ("reset", {"find": 1, "insert": 1, "update": 1}),
+            # How many passkeys are left.
+            ("reset", {"find": 1, "insert": 1, "update": 1, "aggregate": 1}),
             ("resend", {"insert": 1}),
             ("confirm", {"find": 1, "update": 1}),
             ("request a change", {"find": 1, "update": 1, "insert": 1}),
             ("confirm a change", {"find": 4, "update": 3, "insert": 1}),
-            ("undo a change", {"find": 1, "update": 1, "insert": 1, "delete": 1}),
+            # Passkeys of since the change, before and after the update.
+            ("undo a change", {"find": 1, "update": 1, "insert": 1, "delete": 3}),
             ("list movies", {"find": 1}),
             ("add a movie", {"find": 2, "insert": 1}),
         ],

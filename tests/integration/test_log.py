@@ -21,7 +21,7 @@ from services.event_service import Event
 from services.mail_queue import SEND_EMAIL
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.concurrency import wait_until
-from tests.support.settings import PRODUCTION_SETTINGS
+from tests.support.settings import PRODUCTION_SETTINGS, SECRETS_KEY
 from tests.support.tokens import KEY, OTHER_KEY
 
 # Not the password that the greeting suggests.
@@ -128,7 +128,7 @@ class TestJsonLines:
             assert abs(datetime.fromisoformat(line["time"]) - now).total_seconds() < 60
             assert line["level"] == "INFO"
         assert (event["logger"], event["event"]) == ("infra.audit_log", "login")
-        assert event["message"] == f"event=login user={event['user']} ip=127.0.0.1"
+        assert event["message"] == f"event=login user={event['user']} ip=127.0.0.1 amr=pwd"
         described = {"method": "POST", "route": "/api/auth/login", "status": 200}
         assert request.items() >= described.items()
         assert request["duration_ms"] > 0
@@ -144,6 +144,7 @@ class TestJsonLines:
 
     def test_all_output_of_run_py_is_json(self, run, smtp):
         settings = PRODUCTION_SETTINGS | {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": smtp}
+        settings["SECRETS_KEY"] = SECRETS_KEY
         del settings["MONGODB_URI"]  # that of the tests
         old, new = next(iter(RENAMED_SETTINGS.items()))
         server = run(**settings, **{old: "7 per minute"})

@@ -1,5 +1,6 @@
 """The start of the server: what stops it, what it says, and what it creates."""
 
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import run as run_py
 from config import RENAMED_SETTINGS, SettingsError, SettingsSchema
 from database.db import without_credentials
 from database.embedded.development import prepare_development
+from database.embedded.private_files import KEY_FILES
 from tests.support.concurrency import run_simultaneously
 from tests.support.processes import HOME, environment, free_port
 from tests.support.settings import PRODUCTION_SETTINGS
@@ -187,10 +189,11 @@ class TestRenamedSettings:
 
 
 class TestDevelopment:
-    def test_greeting_names_url_emails_database_and_limits(self, run, database):
+    def test_greeting_names_urls_emails_database_and_limits(self, run, database):
         server = run()
         greeting = server.log.read_text()
         assert f"Movie-bag is on {server.url}" in greeting
+        assert f"a front end to try it is on http://localhost:{server.port}/demo" in greeting
         assert f"emails go to {server.data_dir}/email.log" in greeting
         assert f"the database is {database.partition('?')[0]}\n" in greeting
         assert "limits are 10 times those of production: RATELIMIT_… in .env.example" in greeting
@@ -235,60 +238,66 @@ class TestAppPy:
         assert not (tmp_path / "data").exists()
 
 
-def development_settings(data_dir, key=None):
+NO_KEYS = {f"{name}S": [] for name in KEY_FILES}
+FILES = [file.name for file in KEY_FILES.values()]
+EACH_FILE = pytest.mark.parametrize("file", FILES)
+
+
+def development_settings(data_dir):
     """Return the settings of a development whose database is configured."""
-    return {
-        "DATA_DIR": data_dir,
-        "JWT_SECRET_KEY": key,
-        "JWT_SECRET_KEYS": [key] if key else [],
-        "MONGODB_URI": "mongodb://db.example/movie-bag",
-    }
+    return {"DATA_DIR": data_dir, "MONGODB_URI": "mongodb://db.example/movie-bag", **NO_KEYS}
 
 
-def key_of(data_dir):
+def keys_of(data_dir):
+    """Return the keys of a development by the names of their files."""
     config = development_settings(data_dir)
     prepare_development(config)
-    return config["JWT_SECRET_KEY"]
+    return {file.name: config[name] for name, file in KEY_FILES.items()}
 
 
 def keys_of_threads(data_dir):
-    return run_simultaneously(8, lambda _: key_of(data_dir))
+    return run_simultaneously(8, lambda _: keys_of(data_dir))
 
 
 def keys_of_processes(data_dir):
     code = """
-import os, pathlib, sys
+import json, os, pathlib, sys
 from database.embedded.development import prepare_development
 reader, writer = os.pipe()
 for _ in range(8):
     if os.fork() == 0:
         os.read(reader, 1)
-        config = {"DATA_DIR": pathlib.Path(sys.argv[1]), "JWT_SECRET_KEYS": [], "MONGODB_URI": ""}
+        config = {"JWT_SECRET_KEYS": [], "SECRETS_KEYS": [], "MONGODB_URI": ""}
+        config["DATA_DIR"] = pathlib.Path(sys.argv[1])
         prepare_development(config)
-        os.write(1, f"{config['JWT_SECRET_KEY']}\\n".encode())
+        keys = {"jwt_secret": config["JWT_SECRET_KEY"], "secrets_key": config["SECRETS_KEY"]}
+        os.write(1, f"{json.dumps(keys)}\\n".encode())
         os._exit(0)
 os.write(writer, b"12345678")
 while os.wait()[1] == 0: pass
 """
     command = [sys.executable, "-c", code, data_dir]
-    return subprocess.run(command, cwd=HOME, capture_output=True, text=True).stdout.split()
+    printed = subprocess.run(command, cwd=HOME, capture_output=True, text=True).stdout
+    return [json.loads(line) for line in printed.splitlines()]
 
 
 class TestDevelopmentKey:
-    """Development generates its JWT_SECRET_KEY once, in DATA_DIR."""
+    """Development generates JWT_SECRET_KEY and SECRETS_KEY once, in DATA_DIR."""
 
-    def test_key_is_generated_once_and_kept_private(self, tmp_path):
+    @pytest.mark.parametrize("name", KEY_FILES)
+    def test_key_is_generated_once_and_kept_private(self, tmp_path, name):
         first, second, other = (
             development_settings(tmp_path / name) for name in ("data", "data", "other")
         )
         for config in (first, second, other):
             prepare_development(config)
-        key = first["JWT_SECRET_KEY"]
+        key = first[name]
         assert len(key) >= 32
-        assert first["JWT_SECRET_KEYS"] == [key]
-        assert second["JWT_SECRET_KEY"] == key
-        assert other["JWT_SECRET_KEY"] != key
-        (kept,) = (tmp_path / "data").iterdir()
+        assert first[f"{name}S"] == [key]
+        assert second[name] == key
+        assert other[name] != key
+        kept = tmp_path / "data" / KEY_FILES[name].name
+        assert sorted(path.name for path in kept.parent.iterdir()) == sorted(FILES)
         assert kept.read_text() == key
         assert kept.stat().st_mode & 0o777 == 0o600
         assert kept.parent.stat().st_mode & 0o777 == 0o700
@@ -296,15 +305,16 @@ class TestDevelopmentKey:
     @pytest.mark.parametrize("generate", [keys_of_threads, keys_of_processes])
     def test_8_simultaneous_starts_generate_one_key(self, tmp_path, generate):
         keys = generate(tmp_path)
-        assert len(keys) == 8
-        assert set(keys) == {path.read_text() for path in tmp_path.iterdir()}
-        assert len(set(keys)) == 1
+        kept = {name: (tmp_path / name).read_text() for name in FILES}
+        assert keys == [kept] * 8
+        assert len(set(kept.values())) == len(FILES)
 
-    def test_configured_key_is_used(self, tmp_path):
-        config = development_settings(tmp_path / "data", key="short")
+    @pytest.mark.parametrize("name", KEY_FILES)
+    def test_configured_key_is_used(self, tmp_path, name):
+        config = development_settings(tmp_path / "data") | {f"{name}S": ["short"]}
         prepare_development(config)
-        assert config["JWT_SECRET_KEYS"] == ["short"]
-        assert list((tmp_path / "data").iterdir()) == []
+        assert config[f"{name}S"] == ["short"]
+        assert not (tmp_path / "data" / KEY_FILES[name].name).exists()
 
     def test_tokens_stay_valid_after_a_restart(self, make_app, http):
         http.app = make_app(APP_ENV="development", JWT_SECRET_KEY=None)
@@ -324,7 +334,7 @@ class TestPrivateFiles:
         """Return a DATA_DIR as an earlier start leaves it."""
         data_dir = tmp_path / "data"
         data_dir.mkdir(mode=0o700)
-        for name in ("jwt_secret", "email.log", "database/nx/file"):
+        for name in (*FILES, "email.log", "database/nx/file"):
             (data_dir / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             (data_dir / name).write_text(self.KEY)
             (data_dir / name).chmod(0o600)
@@ -335,63 +345,74 @@ class TestPrivateFiles:
         return [record.getMessage() for record in caplog.records]
 
     def test_private_files_stay_as_they_are(self, data_dir, caplog):
-        assert key_of(data_dir) == self.KEY
+        assert keys_of(data_dir) == dict.fromkeys(FILES, self.KEY)
         assert self.warnings(caplog) == []
 
     @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o755, 0o701])
     def test_open_folder_is_closed_to_others(self, data_dir, caplog, mode):
         data_dir.chmod(mode)
-        key = key_of(data_dir)
+        keys = keys_of(data_dir)
         assert data_dir.stat().st_mode & 0o777 == 0o700
         assert f"{data_dir} had mode {mode:03o}" in caplog.text
         is_planted = bool(mode & 0o022)
-        assert (key != self.KEY) == is_planted
-        assert ("every token is void" in caplog.text) == is_planted
+        # Without the other one, stored secrets could not be read.
+        replaced = {name for name, key in keys.items() if key != self.KEY}
+        assert replaced == ({"jwt_secret"} if is_planted else set())
+        assert (KEY_FILES["JWT_SECRET_KEY"].loss in caplog.text) == is_planted
         caplog.clear()
-        assert key_of(data_dir) == key
+        assert keys_of(data_dir) == keys
         assert self.warnings(caplog) == []
 
     @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o666, 0o602])
     def test_key_that_others_could_read_is_replaced(self, data_dir, caplog, mode):
-        (data_dir / "jwt_secret").chmod(mode)
-        key = key_of(data_dir)
-        assert len(key) == 43
-        assert (data_dir / "jwt_secret").stat().st_mode & 0o777 == 0o600
-        assert "could be read or written by others" in caplog.text
-        assert key not in caplog.text
+        file = "jwt_secret"
+        (data_dir / file).chmod(mode)
+        keys = keys_of(data_dir)
+        assert {name for name, key in keys.items() if key != self.KEY} == {file}
+        assert len(keys[file]) == 43
+        assert (data_dir / file).stat().st_mode & 0o777 == 0o600
+        assert f"{file} could be read or written by others" in caplog.text
+        assert keys[file] not in caplog.text
 
+    def test_key_of_stored_secrets_is_closed_and_kept(self, data_dir):
+        path = data_dir / "secrets_key"
+        path.chmod(0o644)
+        assert keys_of(data_dir)["secrets_key"] == self.KEY
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    @EACH_FILE
     @pytest.mark.parametrize(
         "content", [b"", b"x" * 31, b"\n" * 40, b"\xff" * 40, b"\0" * 43], ids=repr
     )
-    def test_file_that_is_no_key_is_replaced(self, data_dir, caplog, content):
-        (data_dir / "jwt_secret").write_bytes(content)
-        assert len(key_of(data_dir)) == 43
-        assert f"{data_dir}/jwt_secret is no key" in caplog.text
+    def test_file_that_is_no_key_is_replaced(self, data_dir, caplog, content, file):
+        (data_dir / file).write_bytes(content)
+        assert len(keys_of(data_dir)[file]) == 43
+        assert f"{data_dir}/{file} is no key" in caplog.text
 
     @pytest.mark.parametrize("name", ["email.log", "database", "database/nx/file", "database/nx"])
     def test_every_file_is_closed_to_others(self, data_dir, caplog, name):
         (data_dir / name).chmod(0o777)
-        assert key_of(data_dir) == self.KEY
+        assert keys_of(data_dir) == dict.fromkeys(FILES, self.KEY)
         assert (data_dir / name).stat().st_mode & 0o777 == 0o700
         assert (f"{data_dir / name} had mode 777" in caplog.text) == ("nx" not in name)
 
-    @pytest.mark.parametrize("name", ["jwt_secret", "email.log", "database", "database/nx/file"])
+    @pytest.mark.parametrize("name", [*FILES, "email.log", "database", "database/nx/file"])
     def test_symlink_is_refused(self, data_dir, tmp_path, name):
         (data_dir / name).rename(tmp_path / "elsewhere")
         (data_dir / name).symlink_to(tmp_path / "elsewhere")
         with pytest.raises(SettingsError, match=f"DATA_DIR: .*{name} is neither a file"):
-            key_of(data_dir)
+            keys_of(data_dir)
 
-    @pytest.mark.parametrize("name", ["jwt_secret", "email.log"])
+    @pytest.mark.parametrize("name", [*FILES, "email.log"])
     def test_pipe_is_refused(self, data_dir, name):
         (data_dir / name).unlink()
         os.mkfifo(data_dir / name)
         with pytest.raises(SettingsError, match=f"DATA_DIR: .*{name} is neither a file"):
-            key_of(data_dir)
+            keys_of(data_dir)
 
     @pytest.mark.skipif(os.getuid() != 0, reason="only root gives files to another user")
-    @pytest.mark.parametrize("name", [".", "jwt_secret", "email.log", "database/nx/file"])
+    @pytest.mark.parametrize("name", [".", *FILES, "email.log", "database/nx/file"])
     def test_file_of_another_user_is_refused(self, data_dir, name):
         os.chown(data_dir / name, 65534, -1)
         with pytest.raises(SettingsError, match="DATA_DIR: .* belongs to another user"):
-            key_of(data_dir)
+            keys_of(data_dir)

@@ -14,7 +14,8 @@ from database.models import Job, User
 from database.sent_mail import SentMail
 from services import movie_service
 from services.token_service import CONFIRM
-from tests.support.client import ADA
+from tests.support.assertions import assert_error
+from tests.support.client import ADA, EVE
 from tests.support.email_owners import change_email, link_token
 from tests.support.emails import recipients
 from tests.support.old_documents import (
@@ -26,6 +27,7 @@ from tests.support.old_documents import (
     remove_old_documents,
     store_old_documents,
 )
+from tests.support.passkeys import turn_on_totp
 from tests.support.processes import HOME, environment
 from tests.support.smtp_server import token_in
 from tests.support.tokens import decode_parts, sign
@@ -123,7 +125,7 @@ class TestStart:
             command, cwd=HOME, env=environment(**variables), capture_output=True, text=True
         )
         assert ended.stdout == "started\n", ended.stderr
-        assert "Can't read the version" in ended.stderr
+        assert "Can't check the stored documents" in ended.stderr
 
     def test_command_upgrades_where_production_refuses(self, old, settings):
         command = [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"]
@@ -185,6 +187,13 @@ class TestUserOfTheVersionBefore:
         assert api.post("/api/auth/email/undo", json=body).json()["email"] == ADA["email"]
         assert ReservedEmail.find_owner(ADA["email"]) is None
 
+    def test_second_factor_is_off_and_can_be_added(self, api, user, pair):
+        factors = api.get("/api/auth/mfa", token=pair["token"]).json()
+        assert factors == {"totp": False, "passkeys": 0, "recovery_codes_left": 0}
+        user.modify(set__verified_at=1.0)
+        turn_on_totp(api, pair["token"])
+        assert api.log_in().json()["error"] == "SecondFactorRequiredError"
+
     def test_account_is_deleted(self, api, pair):
         body = {"current_password": ADA["password"]}
         assert api.delete("/api/users/me", token=pair["token"], json=body).status_code == 200
@@ -208,3 +217,62 @@ class TestUserOfTheVersionBefore:
         get_db()["job"].insert_many([*jobs, old_job("role_changed_to_user", "failed", **to)])
         self.test_account_is_deleted(api, pair)
         assert Job.objects(state=Job.FAILED).first() is None
+
+
+class TestSessionOfTheVersionBefore:
+    """A session without `auth_time` and `amr`; its tokens have its login there, with a fraction."""
+
+    @pytest.fixture
+    def login(self, ada):
+        """Store the session as the version before did; return when it began."""
+        ((session_id, session),) = User.objects.get().sessions.items()
+        names = (f"unset__sessions__{session_id}__{name}" for name in ("auth_time", "amr"))
+        User.objects.update(**dict.fromkeys(names, 1))
+        return session.created_at
+
+    @pytest.fixture
+    def pair(self, ada, login):
+        """Return its tokens."""
+        parts = {name: decode_parts(ada[name]) for name in ("token", "refresh_token")}
+        return {
+            name: sign(header, claims | {"auth_time": login})
+            for name, (header, claims) in parts.items()
+        }
+
+    @staticmethod
+    def change_without_password(api, token):
+        return api.put("/api/auth/email", json={"email": EVE["email"]}, token=token)
+
+    def test_both_tokens_are_valid(self, api, pair, login):
+        assert login % 1
+        assert api.verify(pair["token"]).status_code == 200
+        response = api.refresh(pair["refresh_token"])
+        assert response.status_code == 200
+        claims = decode_parts(response.json()["token"])[1]
+        assert claims["auth_time"] == int(login)
+
+    @pytest.mark.parametrize(("seconds", "status"), [(599, 200), (601, 401)])
+    def test_it_is_recent_by_its_login(self, api, pair, login, clock, seconds, status):
+        clock.move_to(int(login) + seconds)
+        response = self.change_without_password(api, pair["token"])
+        assert response.status_code == status
+        if status == 401:
+            assert_error(response, 401, "ReauthenticationRequiredError")
+
+    def test_it_is_recent_after_reauthentication(self, api, pair, clock):
+        clock.shift(700)
+        body = {"current_password": ADA["password"]}
+        response = api.post("/api/auth/reauthenticate", json=body, token=pair["token"])
+        assert response.status_code == 200
+        token = response.json()["token"]
+        assert self.change_without_password(api, token).status_code == 200
+        (session,) = User.objects.get().sessions.values()
+        assert session.amr == ["pwd"]
+
+    @pytest.mark.parametrize(("seconds", "status"), [(98, 200), (101, 401)])
+    def test_its_age_counts_from_its_login(
+        self, make_app, api, pair, login, clock, seconds, status
+    ):
+        api.app = make_app(JWT_SESSION_MAX_AGE=100)
+        clock.move_to(login + seconds)
+        assert api.refresh(pair["refresh_token"]).status_code == status

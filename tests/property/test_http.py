@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.support.endpoints import EACH_ENDPOINT, path_for_admin
+from tests.support.endpoints import EACH_ENDPOINT, path_for_admin, path_of_passkey
 from tests.support.stored_user import read_stored_user, restore_user
-from tests.support.strategies import A_FEW, ANY_BYTES, JSON, TEXT, json_bytes
+from tests.support.strategies import A_FEW, ANY_BYTES, CREDENTIALS, JSON, TEXT, json_bytes
 from tests.support.validity import have_reasons
 
 QUOTED = ANY_BYTES.map(quote_from_bytes) | TEXT.map(str.encode).map(quote_from_bytes)
@@ -28,8 +28,10 @@ def is_result_or_error(response):
 class TestBodies:
     @EACH_ENDPOINT
     def test_any_body_gets_a_response(self, api, stopped_worker, ada, method, path, body, token):
-        path, stored = path_for_admin(path), read_stored_user()
+        path, stored = path_of_passkey(path_for_admin(path)), read_stored_user()
         values = {name: JSON | TEXT | st.just(value) for name, value in body.items()}
+        if "credential" in body:
+            values["credential"] |= CREDENTIALS
 
         @A_FEW
         @given(ANY_BYTES | json_bytes(JSON | st.fixed_dictionaries({}, optional=values)))
@@ -58,7 +60,7 @@ class TestQueries:
 
 
 class TestPaths:
-    @pytest.mark.parametrize("path", ["movies", "users", "auth/sessions", ""])
+    @pytest.mark.parametrize("path", ["movies", "users", "auth/sessions", "auth/passkeys", ""])
     def test_any_path_gets_a_response(self, api, stopped_worker, ada, path):
         path_for_admin("")
 

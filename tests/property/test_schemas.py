@@ -6,18 +6,17 @@ import unicodedata
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from marshmallow import Schema
 
 from database.models import User
 from resources.routes import API_ROUTES
-from schemas import auth, emails, movies, users
-from schemas.base import ResponseSchema, load
+from schemas import auth, emails, factors, movies, passkeys, users
+from schemas.base import RequestSchema, load
 from schemas.fields import NameCursor
 from services import password_service
 from services.errors import SchemaValidationError
 from tests.support.client import NEW_PASSWORD
 from tests.support.strategies import EMAILS, TEXT, requests_for
-from tests.support.validity import have_reasons, is_valid
+from tests.support.validity import VALID_CREDENTIAL, have_reasons, is_valid
 
 # Valid in every schema that declares the field.
 VALID = {
@@ -25,16 +24,17 @@ VALID = {
     **dict.fromkeys(["casts", "genres"], ["Drama"]),
     **dict.fromkeys(["name", "genre", "q"], "Ada"),
     **dict.fromkeys(["reset_token", "refresh_token", "confirm_token", "undo_token"], "Ada"),
+    **dict.fromkeys(["mfa_token", "recovery_code"], "Ada"),
+    **{"code": "123456", "credential": VALID_CREDENTIAL},
     **dict.fromkeys(["_id", "id", "added_by"], "Ada"),
     **{"email": "ada@example.com", "role": "user", "locale": "pt-BR", "limit": 5, "after": "QWRh"},
 }
 SCHEMAS = [
     schema
-    for module in (auth, emails, movies, users)
+    for module in (auth, emails, factors, movies, passkeys, users)
     for schema in vars(module).values()
     if isinstance(schema, type)
-    and issubclass(schema, Schema)
-    and not issubclass(schema, ResponseSchema)
+    and issubclass(schema, RequestSchema)
     and schema.__module__ == module.__name__
 ]
 

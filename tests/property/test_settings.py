@@ -20,6 +20,7 @@ from config import (
 )
 from database.models import Job, User
 from database.startup import open_database
+from infra.secret_box import decrypt, encrypt
 from key_strength import reasons_against
 from services import mail_service, token_service
 from services.link_service import LINKS, encode_link
@@ -39,6 +40,12 @@ ALMOST_VALID = {
     "MONGODB_URI": TEXT.map("mongodb://{}".format)
     | st.from_regex(r"mongodb://[-\w:/@,.?=&%\[\]]+", fullmatch=True),
     "JWT_SECRET_KEY": TEXT.map(lambda text: KEY + text),
+    "SECRETS_KEY": TEXT.map(lambda text: KEY + text),
+    "PASSKEY_ORIGINS": TEXT.map("https://a.example,{}".format)
+    | st.from_regex(r"android:apk-key-hash:[\w-]{43}", fullmatch=True),
+    "RATELIMIT_MFA_PER_USER": st.from_regex(
+        r"[0-9]{1,3} ?(per|/) ?[0-9]? ?(minute|day|year)s?(; ?5 per hour|;)?", fullmatch=True
+    ),
     "PUBLIC_URL": TEXT.map("https://a.example/{}".format)
     | st.from_regex(r"http://[-\w:/@.?=&%]+", fullmatch=True),
     "RESET_URL": TEXT.map("{}{{token}}".format)
@@ -164,6 +171,8 @@ class TestApp:
             with app.app_context():
                 message = mail_service.compose(Job(id="1" * 24), letter)
                 assert message.as_bytes() and not message.has_bad_headers()
+                keys = app.config["SECRETS_KEYS"]
+                assert not keys or decrypt(encrypt("a secret", keys), keys) == "a secret"
                 app.config["RESET_URL"] = "{token}"
                 token = encode_link(LINKS[PWD_RESET], user)
                 assert token_service.decode(token, PWD_RESET)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services import token_service
 from services.errors import TokenError
-from services.token_service import ACCESS, CHANGE, CONFIRM, PWD_RESET, REFRESH, UNDO
+from services.token_service import ACCESS, CHANGE, CONFIRM, MFA, PWD_RESET, REFRESH, UNDO
 from tests.support.stored_user import read_stored_user, restore_user
 from tests.support.strategies import A_FEW, ANY_BYTES, JSON, json_bytes
 from tests.support.token_endpoints import (
@@ -22,17 +22,19 @@ from tests.support.token_endpoints import (
 from tests.support.tokens import KEY, OTHER_KEY, decode_parts, encode_part, sign
 
 TIMES = {"exp": int, "iat": int, "nbf": int}
-SESSION_TYPES = {"scope": str, "sid": str, "gen": int, "auth_time": float}
-VERSION_TYPES = {"pwv": int, "ev": int, "change": str}
+SESSION_TYPES = {"scope": str, "sid": str, "gen": int}
+VERSION_TYPES = {"pwv": int, "ev": int, "change": str, "logins": int}
 TYPES = {"sub": str, "jti": str, **VERSION_TYPES, **SESSION_TYPES, **TIMES}
 SESSION_CLAIMS = {"sub", "exp", *SESSION_TYPES}
 VERSION_OF = {PWD_RESET: "pwv", CONFIRM: "ev", CHANGE: "change", UNDO: "change"}
 CLAIMS_OF = {
     **{ACCESS: SESSION_CLAIMS, REFRESH: SESSION_CLAIMS},
+    MFA: {"scope", "sub", "exp", "pwv", "logins"},
     **{scope: {"scope", "sub", "exp", "jti", version} for scope, version in VERSION_OF.items()},
 }
 OPTIONAL_CLAIMS = {"iat", "nbf"}
-OTHER_CLAIMS = ("iss", "aud", "type", "fresh", "csrf")
+# They are never read: `auth_time` is that of the stored session.
+OTHER_CLAIMS = ("iss", "aud", "type", "fresh", "csrf", "auth_time", "verified")
 OPERATORS = [{"$gt": -1}, {"$ne": None}, {"$exists": True}, {"$in": [0]}, {"$where": "1"}, [0]]
 PATHS = ["a.b", ".generation", "$where", "$", "", "\0", "..", "0" * 16, "0" * 24]
 INTEGERS = [-1, True, 2**31, 2**63, -(2**64), 10**300]
@@ -71,7 +73,7 @@ def decode(token):
         types = {name: type(claim) for name, claim in decoded.items()}
         assert types == {name: TYPES[name] for name in types}
         assert types.keys() - OPTIONAL_CLAIMS == CLAIMS_OF[scope]
-        assert all(0 <= decoded[name] <= 10**11 for name in types.keys() & {*TIMES, "auth_time"})
+        assert all(0 <= decoded[name] <= 10**11 for name in types.keys() & TIMES.keys())
     return decoded
 
 
@@ -121,8 +123,8 @@ def is_accepted(response):
 TRIED_CLAIMS = [
     *({"gen": {"$gt": -1}}, {"gen": {"$exists": True}}, {"gen": 2**63}, {"pwv": 2**63}),
     *({"sid": "\0"}, {"sid": {}}, {"exp": "99999999999"}, {"jti": {"$ne": None}}),
-    *({"auth_time": "yesterday"}, {"auth_time": float("nan")}),
     *({"ev": {"$gt": -1}}, {"change": {"$exists": True}}),
+    *({"logins": {"$gt": -1}}, {"logins": 2**63}, {"logins": 0.0}, {"logins": True}),
 ]
 
 

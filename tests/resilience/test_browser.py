@@ -8,16 +8,19 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
 from database.sent_mail import SentMail
-from tests.support.browser import NEEDS_CHROMIUM, OpenPage, chromium, page_opener
+from tests.support.browser import (
+    NEEDS_AXE,
+    NEEDS_CHROMIUM,
+    OpenPage,
+    accessibility_problems,
+    chromium,
+    page_opener,
+)
 from tests.support.client import ADA, NEW_PASSWORD, ApiClient
 from tests.support.concurrency import wait_until
-from tests.support.processes import HOME
 from tests.support.smtp_server import Mailbox, token_in
 
-AXE = HOME / ".venv/npm/node_modules/axe-core/axe.min.js"
-
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
-NEEDS_AXE = pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: make browser")
 
 
 @pytest.fixture(scope="module")
@@ -188,9 +191,7 @@ class TestEveryPage:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_page_is_accessible(self, open_state, scheme):
         page = open_state(color_scheme=scheme, bypass_csp=True)
-        page.add_script_tag(path=AXE)
-        violations = page.evaluate("axe.run()")["violations"]
-        assert [(v["id"], [node["html"] for node in v["nodes"]]) for v in violations] == []
+        assert accessibility_problems(page) == []
 
     def test_page_fits_a_phone_with_large_letters(self, open_state):
         page = open_state(viewport={"width": 320, "height": 600})

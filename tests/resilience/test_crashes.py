@@ -9,9 +9,11 @@ from database.documents import DOCUMENTS
 from database.emails import ReservedEmail
 from database.models import ADMIN, Job, Movie, User
 from jobs.queue import LEASE_SECONDS
-from services import auth_service, movie_service, session_service
+from services import auth_service, factor_service, movie_service, session_service, token_service
 from services.mail_kinds import RESET_PASSWORD
 from services.mail_queue import SEND_EMAIL
+from services.session_service import BY_PASSWORD
+from services.token_service import ACCESS
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.concurrency import wait_until
 from tests.support.crashing_server import CrashingServers
@@ -24,6 +26,7 @@ from tests.support.email_owners import (
     describe_mails,
 )
 from tests.support.emails import queue_emails, recipients, user_emails
+from tests.support.factor_client import code_of
 from tests.support.smtp_server import Mailbox, smtp_server, token_in
 from tests.support.tokens import reset_token
 
@@ -41,7 +44,7 @@ class Scenario:
         """Store what there is before the request, by the product's own services."""
         self.mailbox = mailbox
         self.user = auth_service.sign_up(**ADA)
-        self.pair = session_service.create(self.user, "")
+        self.pair = session_service.create(self.user, "", BY_PASSWORD)
 
     def request(self, server):
         """Send the request; return whether the server crashed."""
@@ -87,7 +90,7 @@ class SignUp(Scenario):
 class SignUpUnverified(Scenario):
     """After another try a mail holds a link with which the account can be used."""
 
-    fewest_steps = 5
+    fewest_steps = 4
     settings = {"EMAIL_VERIFICATION": "required"}
 
     def __init__(self, app, mailbox):
@@ -312,7 +315,7 @@ class ChangePassword(SetsPassword):
 
     def __init__(self, app, mailbox):
         super().__init__(app, mailbox)
-        self.other = session_service.create(self.user, "")
+        self.other = session_service.create(self.user, "", BY_PASSWORD)
 
     def request(self, server):
         fields = {"current_password": PASSWORD, "password": NEW_PASSWORD}
@@ -321,6 +324,140 @@ class ChangePassword(SetsPassword):
     def check_sessions(self, server, done):
         for pair in (self.pair, self.other):
             assert self.is_active(server, pair) != done
+
+
+class FactorScenario(Scenario):
+    """The next code of the authenticator app logs in, whatever happened to the one before."""
+
+    def __init__(self, app, mailbox):
+        super().__init__(app, mailbox)
+        User.objects.update(set__verified_at=1.0)
+        self.claims = token_service.decode(self.pair["token"], ACCESS)
+        self.secret = factor_service.start_totp(self.user.reload(), self.claims)["secret"]
+
+    def confirm(self):
+        """Put the factor in force, with the code of the step before."""
+        code = code_of(self.secret, -1)
+        codes = factor_service.confirm_totp(self.user.reload(), self.claims, code)
+        Job.objects.delete()
+        return codes
+
+    def begin_login(self, server):
+        """Return the token of a login that waits for a code."""
+        response = server.request("POST", "/api/auth/login", **ADA)
+        return response.json()["mfa_token"]
+
+    def finish_login(self, server, mfa_token, **code):
+        return server.request("POST", "/api/auth/login/mfa", mfa_token=mfa_token, **code)
+
+    def check_next_code(self, server):
+        mfa_token = self.begin_login(server)
+        response = self.finish_login(server, mfa_token, code=code_of(self.secret, 1))
+        assert response.status_code == 200
+        assert self.is_active(server, response.json())
+
+    def is_notified(self):
+        return Job.objects.first() is not None or self.mailbox.to(EMAIL)
+
+
+class ConfirmTotp(FactorScenario):
+    """The factor is in force and its user is notified, or nothing happened."""
+
+    fewest_steps = 4
+
+    def __init__(self, app, mailbox):
+        super().__init__(app, mailbox)
+        self.other = session_service.create(self.user, "", BY_PASSWORD)
+
+    def request(self, server):
+        path, code = "/api/auth/mfa/totp/confirm", code_of(self.secret)
+        return server.crashes_on("POST", path, self.pair["token"], code=code)
+
+    def check(self, server):
+        user = User.objects.get()
+        assert self.is_notified() or not user.has_totp
+        assert ("pending_totp" in user.factors) != user.has_totp
+        assert user.password_version == user.has_totp
+        assert len(user.factors.get("recovery_codes", {})) == 10 * user.has_totp
+        assert self.is_active(server, self.pair)
+        assert self.is_active(server, self.other) != user.has_totp
+        assert self.logs_in(server, PASSWORD) != user.has_totp
+        if not user.has_totp:
+            assert not self.request(server)
+        self.check_next_code(server)
+
+
+class LogInByCode(FactorScenario):
+    """There is one session more, or none; a token that was used up stays so."""
+
+    fewest_steps = 4
+
+    def __init__(self, app, mailbox):
+        super().__init__(app, mailbox)
+        codes = self.confirm()
+        self.codes = self.choose(codes)
+        self.mfa_token = factor_service.code_required(self.user.reload()).members["mfa_token"]
+        self.stored = User.objects.get()
+
+    def choose(self, recovery_codes):
+        return {"code": code_of(self.secret)}
+
+    def request(self, server):
+        fields = {"mfa_token": self.mfa_token, **self.codes}
+        return server.crashes_on("POST", "/api/auth/login/mfa", **fields)
+
+    def check(self, server):
+        user = User.objects.get()
+        is_used = user.logins > self.stored.logins
+        assert len(user.sessions) - len(self.stored.sessions) in ([0, 1] if is_used else [0])
+        self.check_codes(user, is_used)
+        response = self.finish_login(server, self.mfa_token, **self.codes)
+        assert response.status_code == (401 if is_used else 200)
+        again = self.finish_login(server, self.begin_login(server), **self.codes)
+        assert again.status_code == 401
+        self.check_next_code(server)
+
+    def check_codes(self, user, is_used):
+        was = self.stored.factors["totp"]["step"]
+        assert (user.factors["totp"]["step"] > was) == is_used
+
+
+class LogInByRecoveryCode(LogInByCode):
+    """The user is notified of a code that was used up."""
+
+    fewest_steps = 5
+
+    def choose(self, recovery_codes):
+        return {"recovery_code": recovery_codes[0]}
+
+    def check_codes(self, user, is_used):
+        assert len(user.factors["recovery_codes"]) == 10 - is_used
+        assert self.is_notified() or not is_used
+
+
+class Reauthenticate(FactorScenario):
+    """The session goes on with the pair before, or with the next one; nobody has the latter."""
+
+    fewest_steps = 4
+
+    def __init__(self, app, mailbox):
+        super().__init__(app, mailbox)
+        self.confirm()
+        User.objects.update(**{f"set__sessions__{self.claims['sid']}__auth_time": 1})
+
+    def request(self, server):
+        path, code = "/api/auth/reauthenticate", code_of(self.secret)
+        return server.crashes_on("POST", path, self.pair["token"], code=code)
+
+    def check(self, server):
+        (session,) = User.objects.get().sessions.values()
+        is_done = session.generation == 1
+        assert (session.auth_time > 1, session.amr == ["pwd", "otp"]) == (is_done, is_done)
+        assert self.is_active(server, self.pair) != is_done
+        refreshed = server.request("POST", "/api/auth/refresh", self.pair["refresh_token"])
+        assert refreshed.status_code == (401 if is_done else 200)
+        assert len(User.objects.get().sessions) == 1
+        self.check_next_code(server)
 
 
 class DeleteUser(Scenario):
@@ -404,6 +541,10 @@ class TestRequests:
             Refresh,
             ResetPassword,
             ChangePassword,
+            ConfirmTotp,
+            LogInByCode,
+            LogInByRecoveryCode,
+            Reauthenticate,
             DeleteUser,
             pytest.param(DeleteAdmin, marks=pytest.mark.slow),
         ],

@@ -1,4 +1,4 @@
-"""The time of a response does not reveal which emails have an account, nor which are verified.
+"""The time of a response does not reveal which emails have an account, nor what it is like.
 
 Slow because each comparison takes hundreds of requests.
 """
@@ -12,10 +12,12 @@ from database import emails
 from database.emails import ReservedEmail
 from database.models import User
 from tests.support.client import ADA, EVE
+from tests.support.email_client import verify_all
+from tests.support.factor_client import enrol
 from tests.support.timing import is_even, is_even_login
 from tests.support.users import create_session, create_user
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 UNKNOWN = "unknown@example.com"
 
 
@@ -95,3 +97,11 @@ class TestLogin:
         http.sign_up(email=EVE["email"])
         wrong = partial(http.log_in, password="a wrong one")
         assert is_even_login(partial(wrong, email=EVE["email"]), partial(wrong, email=UNKNOWN))
+
+    def test_email_with_a_factor_and_unknown_one_take_one_time(self, make_app, http):
+        http.app = make_app(BCRYPT_LOG_ROUNDS=10, EMAIL_VERIFICATION="off")
+        http.sign_up()
+        verify_all()
+        enrol(http, http.log_in().json())
+        wrong = partial(http.log_in, password="a wrong one")
+        assert is_even_login(wrong, partial(wrong, email=UNKNOWN))

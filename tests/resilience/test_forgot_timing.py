@@ -15,7 +15,7 @@ from tests.support.processes import free_port
 from tests.support.smtp_server import Mailbox, silent_server, smtp_server
 from tests.support.timing import PAIRS, is_even, is_even_login
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from tests.support.processes import HOME, environment, free_port
 from tests.support.prometheus import scrape
 from tests.support.settings import PRODUCTION_SETTINGS
 
+pytestmark = pytest.mark.alone
+
 GUNICORN = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "4"]
 POST = "POST /api/auth/forgot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 CHUNKED = POST + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"

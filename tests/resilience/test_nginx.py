@@ -1,8 +1,6 @@
 """deploy/nginx.conf, as it is written except for ports and TLS, before two machines."""
 
-import re
 import shutil
-import subprocess
 import threading
 from contextlib import ExitStack
 
@@ -11,11 +9,12 @@ import requests
 
 from tests.support.client import ADA
 from tests.support.concurrency import wait_until
-from tests.support.nginx import main_conf
-from tests.support.processes import HOME, GunicornServer, free_port
+from tests.support.nginx import nginx, site_conf
+from tests.support.processes import GunicornServer, free_port
 from tests.support.tokens import KEY
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx on PATH"),
 ]
@@ -25,32 +24,17 @@ REQUESTS_PER_RESTART = 20
 CLIENTS = 4
 
 
-def site_conf(port, machines):
-    """Return deploy/nginx.conf at these ports, without TLS."""
-    text = (HOME / "deploy/nginx.conf").read_text()
-    text = re.sub(r" *ssl_certificate.*\n", "", text)
-    text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
-    for number, machine in enumerate(machines, 1):
-        text = text.replace(f"10.0.0.{number}:5000", f"127.0.0.1:{machine.port}")
-    assert "10.0.0." not in text
-    return text
-
-
 class Nginx:
     """An nginx before two machines, each of which can restart."""
 
     def __init__(self, folder, start, stack):
-        self.folder, self._start = folder, start
+        self._start = start
         self.machines = [start(DATA_DIR=folder / name) for name in ("one", "other")]
         stack.callback(lambda: [machine.kill() for machine in self.machines])
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        conf, log = folder / "nginx.conf", folder / "error.log"
-        conf.write_text(main_conf(folder, log, site_conf(port, self.machines)))
-        command = ["nginx", "-p", folder, "-c", conf, "-e", log, "-g", "daemon off;"]
-        process = subprocess.Popen(command)
-        stack.callback(process.wait)
-        stack.callback(process.terminate)
+        ports = [machine.port for machine in self.machines]
+        self._log = stack.enter_context(nginx(folder, site_conf(port, ports)))
         wait_until(self._is_serving, 10)
 
     def _is_serving(self):
@@ -67,11 +51,11 @@ class Nginx:
 
     def refused(self):
         """Return how often a machine refused a connection."""
-        return (self.folder / "error.log").read_text().count("Connection refused")
+        return self._log.read_text().count("Connection refused")
 
 
 @pytest.fixture
-def nginx(database, documents, tmp_path):
+def proxy(database, documents, tmp_path):
     settings = {
         "APP_ENV": "production",
         "MONGODB_URI": database,
@@ -88,14 +72,14 @@ def nginx(database, documents, tmp_path):
 
 
 class TestNginx:
-    def test_rolling_restarts_drop_no_request(self, nginx):
-        requests.post(f"{nginx.url}/api/auth/signup", json=ADA, timeout=30)
+    def test_rolling_restarts_drop_no_request(self, proxy):
+        requests.post(f"{proxy.url}/api/auth/signup", json=ADA, timeout=30)
         statuses, stopping = [], threading.Event()
 
         def request():
             while not stopping.is_set():
-                login = requests.post(f"{nginx.url}/api/auth/login", json=ADA, timeout=30)
-                listed = requests.get(f"{nginx.url}/api/movies", timeout=30)
+                login = requests.post(f"{proxy.url}/api/auth/login", json=ADA, timeout=30)
+                listed = requests.get(f"{proxy.url}/api/movies", timeout=30)
                 statuses.extend([login.status_code, listed.status_code])
 
         clients = [threading.Thread(target=request) for _ in range(CLIENTS)]
@@ -103,7 +87,7 @@ class TestNginx:
             client.start()
         try:
             for number in (0, 1, 0, 1):
-                nginx.restart(number)
+                proxy.restart(number)
                 served = len(statuses)
                 wait_until(lambda: len(statuses) > served + REQUESTS_PER_RESTART, 60)  # noqa: B023
         finally:
@@ -111,16 +95,16 @@ class TestNginx:
             for client in clients:
                 client.join()
         assert {status for status in statuses if status != 200} == set()
-        assert nginx.refused() > 0
+        assert proxy.refused() > 0
 
-    def test_client_can_not_forge_its_ip(self, nginx):
+    def test_client_can_not_forge_its_ip(self, proxy):
         forged = {"X-Forwarded-For": "192.0.2.1"}
-        requests.post(f"{nginx.url}/api/auth/login", json=ADA, headers=forged, timeout=30)
-        logs = "".join(machine.log.read_text() for machine in nginx.machines)
+        requests.post(f"{proxy.url}/api/auth/login", json=ADA, headers=forged, timeout=30)
+        logs = "".join(machine.log.read_text() for machine in proxy.machines)
         assert '"event":"login_failed"' in logs
         assert "192.0.2.1" not in logs
 
-    def test_long_body_is_refused_in_the_error_shape(self, nginx):
+    def test_long_body_is_refused_in_the_error_shape(self, proxy):
         body = {"email": "x" * 70_000, "password": "x"}
-        response = requests.post(f"{nginx.url}/api/auth/login", json=body, timeout=30)
+        response = requests.post(f"{proxy.url}/api/auth/login", json=body, timeout=30)
         assert (response.status_code, response.json()["error"]) == (413, "RequestTooLargeError")

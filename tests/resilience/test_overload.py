@@ -13,7 +13,7 @@ from tests.support import load_generator
 from tests.support.concurrency import wait_until
 from tests.support.processes import HOME, environment, free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 SECONDS = 5
 # Until every client of the load generator has sent a request.

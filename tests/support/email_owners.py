@@ -16,6 +16,7 @@ from database.models import ADMIN, Job, User
 from services import email_service, session_service
 from services.email_change_service import TAKE_SECONDS
 from services.link_service import LINKS, encode_link
+from services.session_service import BY_PASSWORD
 from services.token_service import CHANGE, CONFIRM, PWD_RESET, UNDO
 from tests.support.client import ADA, NEW_PASSWORD, ApiClient
 from tests.support.smtp_server import Mailbox, text_of
@@ -81,7 +82,8 @@ class Owners:
         }
         with app.app_context():
             self.pairs = {
-                name: session_service.create(user.reload(), "") for name, user in self.users.items()
+                name: session_service.create(user.reload(), "", BY_PASSWORD)
+                for name, user in self.users.items()
             }
         ReservedEmail.objects(until__lt=time.time() + TAKE_SECONDS).delete()
         Job.objects.delete()

@@ -1,7 +1,13 @@
 """nginx as a user without rights runs it: everything that it writes is in one folder."""
 
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from getpass import getuser
 from pathlib import Path
+
+from tests.support.processes import HOME
 
 MAIN = """
 user {user};
@@ -23,3 +29,29 @@ http {{
 def main_conf(folder: Path, error_log: str | Path, site: str) -> str:
     """Return the main configuration around the directives of a site."""
     return MAIN.format(user=getuser(), folder=folder, error_log=error_log, site=site)
+
+
+def site_conf(port: int, machines: list[int], certificate: Path | None = None) -> str:
+    """Return deploy/nginx.conf at these ports, without TLS unless there is a certificate."""
+    text = (HOME / "deploy/nginx.conf").read_text()
+    if certificate:
+        text = re.sub(r"(ssl_certificate\w*) .*;", rf"\1 {certificate};", text)
+        text = text.replace("listen 443", f"listen 127.0.0.1:{port}")
+    else:
+        text = re.sub(r" *ssl_certificate.*\n", "", text)
+        text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
+    for number, machine in enumerate(machines, 1):
+        text = text.replace(f"10.0.0.{number}:5000", f"127.0.0.1:{machine}")
+    assert "10.0.0." not in text
+    return text
+
+
+@contextmanager
+def nginx(folder: Path, site: str) -> Iterator[Path]:
+    """Run nginx with the directives of a site; yield its log of errors."""
+    conf, log = folder / "nginx.conf", folder / "error.log"
+    conf.write_text(main_conf(folder, log, site))
+    process = subprocess.Popen(["nginx", "-p", folder, "-c", conf, "-e", log, "-g", "daemon off;"])
+    yield log
+    process.terminate()
+    process.wait()

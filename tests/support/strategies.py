@@ -10,9 +10,11 @@ from hypothesis.strategies import SearchStrategy
 from marshmallow import Schema, fields
 
 from database.models import ROLES
+from schemas.factors import Code
 from schemas.fields import Email, Locale, NameCursor, Role, StringList
 from schemas.movies import ObjectId
-from tests.support.validity import is_single_line
+from schemas.passkeys import CredentialField
+from tests.support.validity import VALID_CREDENTIAL, is_single_line
 
 # For examples that cost milliseconds each, for instance at the database.
 A_FEW = settings(max_examples=settings().max_examples // 5)
@@ -31,8 +33,26 @@ EMAILS = (
     | st.builds("{}@{}".format, TEXT, st.text("aBxn-.ßİıüé。１ｘ٣"))
 )
 ANY_BYTES = st.binary() | st.text().map(str.encode)
+BASE64URL = st.binary().map(base64.urlsafe_b64encode).map(bytes.decode)
+TRANSPORTS = st.lists(st.sampled_from(["usb", "internal", "smart-card", "USB", ""]), max_size=11)
+DEVICE_RESPONSES = st.fixed_dictionaries(
+    {"clientDataJSON": BASE64URL},
+    optional={
+        **dict.fromkeys(["attestationObject", "authenticatorData", "signature"], BASE64URL),
+        **{"userHandle": BASE64URL | st.none(), "transports": TRANSPORTS, "x": JSON},
+    },
+)
+CREDENTIALS = st.fixed_dictionaries(
+    {
+        **dict.fromkeys(["id", "rawId"], BASE64URL.map(lambda text: text.rstrip("="))),
+        **{"type": st.sampled_from(["public-key", "x"]), "response": DEVICE_RESPONSES},
+    },
+    optional={"clientExtensionResults": JSON},
+)
 # By field class, the first that matches.
 ALMOST_VALID: dict[type, SearchStrategy[Any]] = {
+    Code: st.from_regex(r"\A[0-9]{2,3} ?[0-9]{3}\Z") | TEXT,
+    CredentialField: CREDENTIALS | st.just(VALID_CREDENTIAL),
     Email: EMAILS,
     Locale: st.sampled_from(["en", "pt_BR", "PT-br", "fr", "de-DE"]),
     Role: st.sampled_from(ROLES),

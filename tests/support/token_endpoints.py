@@ -1,5 +1,6 @@
 """Every endpoint that takes a token: the scopes that it accepts, and how a token is sent to it."""
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,18 +9,24 @@ import requests
 from flask import Flask
 
 from database.models import User
+from infra import one_time_codes, secret_box
+from services import factor_service
 from services.link_service import LINKS
-from services.token_service import ACCESS, CHANGE, CONFIRM, PWD_RESET, REFRESH, UNDO
+from services.token_service import ACCESS, CHANGE, CONFIRM, MFA, PWD_RESET, REFRESH, UNDO
 from tests.support.assertions import assert_error
 from tests.support.client import NEW_PASSWORD, ApiClient
+from tests.support.settings import SECRETS_KEY
 from tests.support.tokens import link_token, store_changes
 
 NO_TOKEN = "Bearer"
 BAD_TOKEN = 'Bearer error="invalid_token"'
-SCOPES = (ACCESS, REFRESH, *LINKS)
+SCOPES = (ACCESS, REFRESH, MFA, *LINKS)
+# They belong to a session, the others to a user.
+SESSION_SCOPES = (ACCESS, REFRESH)
 SECONDS = {
     ACCESS: 900,
     REFRESH: 2_592_000,
+    MFA: 300,
     PWD_RESET: 600,
     CONFIRM: 86_400,
     CHANGE: 86_400,
@@ -34,6 +41,7 @@ READING = {
     UNDO: "undo page",
 }
 NEW = {"password": NEW_PASSWORD}
+RECOVERY_CODE = "mzxw-6ytb-ojqx-ezlt-onqw-4ylo"
 
 
 class TokenEndpoint(NamedTuple):
@@ -46,6 +54,12 @@ class TokenEndpoint(NamedTuple):
 def send_in_body(method: str, path: str) -> Callable[[ApiClient, str], requests.Response]:
     """Return a function that sends a refresh token in the body."""
     return lambda api, token: api.request(method, path, json={"refresh_token": token})
+
+
+def send_with_recovery_code(api: ApiClient, token: str) -> requests.Response:
+    """Continue a login by a recovery code of store_factor."""
+    body = {"mfa_token": token, "recovery_code": RECOVERY_CODE}
+    return api.post("/api/auth/login/mfa", json=body)
 
 
 def mailed(path: str, field: str, *scopes: str) -> dict[str, TokenEndpoint]:
@@ -79,6 +93,7 @@ TOKEN_ENDPOINTS = {
         {ACCESS}, lambda api, token: api.get("/api/auth/sessions", token=token)
     ),
     "me": TokenEndpoint({ACCESS}, lambda api, token: api.get("/api/users/me", token=token)),
+    "login/mfa": TokenEndpoint({MFA}, send_with_recovery_code),
     "reset": TokenEndpoint({PWD_RESET}, ApiClient.reset),
     "reset by bearer": TokenEndpoint(
         {PWD_RESET}, lambda api, token: api.post("/api/auth/reset", json=NEW, token=token)
@@ -114,5 +129,16 @@ def assert_rejected(response: requests.Response, error: str = "BadTokenError") -
 def token_of_each_scope(app: Flask, pair: dict[str, Any]) -> dict[str, str]:
     """Return a valid token of each scope, two of them from the pair of a login."""
     user = store_changes(User.objects.get())
+    store_factor(user)
+    with app.app_context():
+        mfa_token = factor_service.code_required(user).members["mfa_token"]
     links = {scope: link_token(app, user, scope) for scope in LINKS}
-    return {ACCESS: pair["token"], REFRESH: pair["refresh_token"], **links}
+    return {ACCESS: pair["token"], REFRESH: pair["refresh_token"], MFA: mfa_token, **links}
+
+
+def store_factor(user: User) -> None:
+    """Give a user a second factor with one recovery code."""
+    secret = secret_box.encrypt(one_time_codes.new_secret(), [SECRETS_KEY])
+    totp = {"secret": secret, "step": 0, "version": user.password_version}
+    codes = {one_time_codes.digest(RECOVERY_CODE): time.time()}
+    user.modify(set__factors={"totp": totp, "recovery_codes": codes})

@@ -7,7 +7,7 @@ from flask import Flask
 from database.models import USER, User
 from infra import password_hashing
 from services import auth_service
-from services.session_service import Tokens
+from services.session_service import BY_PASSWORD, Tokens
 from tests.support.client import ADA
 
 
@@ -25,4 +25,4 @@ def create_user(email: str, role: str = USER) -> User:
 def create_session(app: Flask, user: User) -> Tokens:
     """Return the tokens of a new session of user."""
     with app.app_context():
-        return auth_service.open_session(user, "")
+        return auth_service.open_session(user, "", BY_PASSWORD)

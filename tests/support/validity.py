@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import fields
 
 from database.models import ROLES
+from schemas.factors import Code
 from schemas.fields import (
     CONTROL_CHARACTERS,
     IGNORABLE,
@@ -17,10 +18,17 @@ from schemas.fields import (
     SingleLine,
     StringList,
 )
+from schemas.passkeys import CredentialField
 
 # U+200C and U+200D are invisible too, but change the letters around them.
 JOINER = re.compile("[\u200c\u200d]")
 
+VALID_CREDENTIAL = {
+    "id": "AA",
+    "rawId": "AA",
+    "type": "public-key",
+    "response": {"clientDataJSON": "e30"},
+}
 CHOICES = {Role: ROLES, Locale: ("en", "pt_BR", "de")}
 
 
@@ -34,6 +42,10 @@ def is_valid(field: fields.Field[Any], value: Any) -> bool:
         return is_name(value)
     if isinstance(field, SingleLine):
         return is_single_line(value, field.longest)
+    if isinstance(field, Code):
+        return bool(re.fullmatch("[0-9]{6}", value))
+    if isinstance(field, CredentialField):
+        return is_credential(value)
     if isinstance(field, StringList):
         return 1 <= len(value) <= 100 and all(is_single_line(line, 100) for line in value)
     if isinstance(field, fields.Integer):
@@ -47,6 +59,16 @@ def is_email(text: str) -> bool:
     local_part, at, _ = text.rpartition("@")
     is_short = len(text) <= 254 and 1 <= len(local_part) <= 64
     return is_ascii_line and is_short and text == text.lower() and bool(at)
+
+
+def is_credential(value: dict[str, Any]) -> bool:
+    response = value["response"]
+    parts = [value["id"], value["rawId"], *response.values()]
+    transports = response.get("transports", [])
+    texts = [*transports, *(part for part in parts if part is not transports)]
+    are_bytes = all(re.fullmatch("[A-Za-z0-9_-]{0,32768}", text) for text in texts)
+    has_all = value.keys() == VALID_CREDENTIAL.keys() and "clientDataJSON" in response
+    return are_bytes and has_all and value["type"] == "public-key" and len(transports) <= 10
 
 
 def is_name(text: str) -> bool:

@@ -11,12 +11,20 @@ from flask_babel import force_locale
 from jinja2 import StrictUndefined
 
 from database.models import User
-from services import languages, mail_preview, mail_templates
+from services import languages, mail_kinds, mail_preview, mail_templates
 from services.mail_kinds import MAILS
 from services.mail_templates import FOLDER
 from tests.support.processes import HOME
 
 LOCALES = ("en", "pt_BR", "de")
+OF_FACTORS = (
+    mail_kinds.TOTP_ADDED,
+    mail_kinds.TOTP_REMOVED,
+    mail_kinds.RECOVERY_CODES_CREATED,
+    mail_kinds.RECOVERY_CODE_USED,
+    mail_kinds.PASSKEY_ADDED,
+    mail_kinds.PASSKEY_REMOVED,
+)
 CATALOGS = {
     path.parts[-3]: read_po(StringIO(path.read_text()), locale=path.parts[-3])
     for path in sorted((HOME / "translations").glob("*/LC_MESSAGES/messages.po"))
@@ -24,12 +32,17 @@ CATALOGS = {
 EMAILS = sorted(path.stem for path in (HOME / "templates" / FOLDER).glob("*.txt"))
 NOVEMBER_20 = 1795167000.0
 # What a template of an email may use.
+FACTORS = {"totp": True, "passkeys": 2, "recovery_codes_left": 9}
 EXAMPLE = {
     "name": "Ada",
     "link": "https://movie-bag.example/reset/" + "eyJ-" * 40,
     "lifetime": "7 d",
     "created_at": NOVEMBER_20,
     "new_email_hint": "a…@example.com",
+    "at": NOVEMBER_20,
+    "ip": "203.0.113.7",
+    "codes_left": 9,
+    "factors": FACTORS,
 }
 # Each page of a link, with what its view passes to it; the form has two states.
 ADDRESS = {"email": "ada@example.com"}
@@ -38,6 +51,7 @@ FORM_ERRORS = NO_ERRORS | {
     "password": ["This is a very common password."],
     "role": ["Unknown field."],
 }
+NO_FACTORS = {"totp": False, "passkeys": 0, "recovery_codes_left": 0}
 PAGES = [
     ("confirm_email.html", {**ADDRESS, "is_change": False, "created_at": NOVEMBER_20}),
     ("confirm_email.html", {**ADDRESS, "is_change": True, "created_at": NOVEMBER_20}),
@@ -47,7 +61,8 @@ PAGES = [
     ("email_restored.html", ADDRESS),
     ("error.html", {"message": "The service is busy, try again in a moment"}),
     ("invalid_link.html", {"message": "Invalid token"}),
-    ("password_set.html", ADDRESS),
+    ("password_set.html", {**ADDRESS, "factors": NO_FACTORS}),
+    ("password_set.html", {**ADDRESS, "factors": FACTORS}),
     ("reset_password.html", {"errors": NO_ERRORS}),
     ("reset_password.html", {"errors": FORM_ERRORS}),
     ("undo_change.html", ADDRESS),
@@ -139,6 +154,16 @@ class TestWords:
             assert languages.long_date(last_second) == dates[2]
             assert languages.long_date(last_second + 1) == "21. November 2026"
 
+    def test_time_is_long_and_in_utc(self, context):
+        times = (
+            "November 20, 2026, 9:30:00\u00a0AM UTC",
+            "20 de novembro de 2026 09:30:00 UTC",
+            "20. November 2026, 09:30:00 UTC",
+        )
+        for locale, expected in zip(LOCALES, times, strict=True):
+            with force_locale(locale):
+                assert languages.long_time(NOVEMBER_20) == expected
+
     @pytest.mark.parametrize(
         ("message", "german"),
         [
@@ -201,6 +226,48 @@ class TestEmails:
         for locale in LOCALES:
             with force_locale(locale):
                 assert "Ada" not in "".join(mail_templates.render(email, EXAMPLE))
+
+    @pytest.mark.parametrize("email", OF_FACTORS)
+    def test_notice_of_a_factor_says_when_and_from_where(self, context, email):
+        with force_locale("de"):
+            _, text, html = mail_templates.render(email, EXAMPLE)
+            _, at_the_shell, _ = mail_templates.render(email, EXAMPLE | {"ip": ""})
+        time = "Zeit: 20. November 2026, 09:30:00 UTC"
+        assert f"\n\n{time}\nIP-Adresse: 203.0.113.7\n" in text
+        assert f"{time}<br>IP-Adresse: 203.0.113.7" in html
+        assert time in at_the_shell
+        assert "IP-Adresse" not in at_the_shell
+
+    @pytest.mark.parametrize("email", OF_FACTORS)
+    def test_only_a_used_code_says_how_many_are_left(self, context, email):
+        _, text, html = mail_templates.render(email, EXAMPLE)
+        is_used = email == mail_kinds.RECOVERY_CODE_USED
+        for content in (text, html):
+            assert ("Recovery codes left: 9" in content) == is_used
+
+    @pytest.mark.parametrize(
+        ("factors", "lines"),
+        [
+            (
+                (True, 8, 2),
+                ["Second factor: on", "Recovery codes left: 8", "Number of passkeys: 2"],
+            ),
+            ((True, 0, 0), ["Second factor: on", "Recovery codes left: 0"]),
+            ((False, 0, 1), ["Number of passkeys: 1"]),
+            ((False, 0, 0), None),
+            (None, None),
+        ],
+    )
+    def test_notice_of_a_reset_lists_what_stays(self, context, factors, lines):
+        names = ("totp", "recovery_codes_left", "passkeys")
+        given = {"factors": dict(zip(names, factors, strict=True))} if factors else {}
+        _, text, html = mail_templates.render("password_changed", {"name": None, **given})
+        *_, listed, signature = text.strip().split("\n\n")
+        assert signature == "Movie-bag"
+        assert (listed.splitlines() == lines) == bool(lines)
+        for content in (text, html):
+            assert ("A reset leaves the following as it is." in content) == bool(lines)
+            assert all(line in content for line in lines or [])
 
     def test_values_are_escaped_in_html_alone(self, context):
         with force_locale("de"):

@@ -18,6 +18,7 @@ from jinja2 import StrictUndefined
 from config import SettingsSchema
 from database.documents import BELONGS_TO_USER, DOCUMENTS
 from database.models import Job, User
+from database.passkeys import Challenge
 from resources.routes import PAGE_ROUTES
 from scripts.lint.source import SourceFile, read_files
 from services import (
@@ -43,7 +44,7 @@ from services.mail_kinds import (
 )
 from services.mail_queue import SEND_EMAIL
 from services.movie_service import DELETE_MOVIES
-from services.token_service import ACCESS, CHANGE, CONFIRM, PWD_RESET, REFRESH, UNDO, Claims
+from services.token_service import ACCESS, CHANGE, CONFIRM, MFA, PWD_RESET, REFRESH, UNDO, Claims
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.concurrency import run_simultaneously
 from tests.support.emails import subject_of
@@ -61,6 +62,8 @@ from tests.support.users import create_session, create_user
 PRODUCT = [file for file in read_files(HOME) if file.is_product]
 MODELS = "database/models.py"
 EMAILS = "database/emails.py"
+FACTORS = "database/factors.py"
+SECRETS = "database/stored_secrets.py"
 
 
 @cache
@@ -172,6 +175,7 @@ class TestWhoMayOpenASession:
 FIRST_CREDENTIALS = {"password", "password_version", "sessions"}
 CREDENTIALS = FIRST_CREDENTIALS | {
     *("email_version", "verified_at", "confirmed_token", "pending_change", "former_emails"),
+    "factors",
 }
 UPDATES = {"update", "update_one", "modify", "upsert_one", "find_one_and_update", "create"}
 
@@ -218,7 +222,7 @@ def is_credential(key: ast.AST | None) -> bool:
 
 
 class TestWhatAChangeOfCredentialsRevokes:
-    """The methods of User and the functions of emails.py: else only a signup sets a credential."""
+    """The methods of User and functions of database/: else only a signup sets a credential."""
 
     METHODS = {
         "add_session",
@@ -229,7 +233,12 @@ class TestWhatAChangeOfCredentialsRevokes:
         "revoke_session",
         "revoke_sessions_of_everyone",
     }
-    FUNCTIONS = {"verify", "request_change", "drop_change", "forget_former_email"}
+    FUNCTIONS = {
+        *(f"{EMAILS}:{name}" for name in ("verify", "request_change", "drop_change")),
+        f"{EMAILS}:forget_former_email",
+        *(f"{FACTORS}:{name}" for name in ("store_pending_totp", "use_code", "use_recovery_code")),
+        *(f"{SECRETS}:{name}" for name in ("replace", "remove")),
+    }
     BROKEN = (
         "user.password = hashed",
         "user.password_version += 1",
@@ -250,24 +259,31 @@ class TestWhatAChangeOfCredentialsRevokes:
         "User.objects(id=i).update_one(set__verified_at=1.0)",
         "User.objects(id=i).update_one(set__pending_change__email=email)",
         "users.update_one({}, {'$set': {f'former_emails.{i}': former}})",
+        "user.factors = {}",
+        "User.objects(id=i).update_one(set__factors__totp=totp)",
+        "users.update_one({}, {'$set': {'factors.totp': totp}})",
     )
 
-    def test_credentials_are_set_in_two_modules_and_by_signup(self):
+    def test_credentials_are_set_in_the_database_and_by_signup(self):
         # The documents of compatibility.py are in a collection of its own.
         product = [file for file in PRODUCT if file.path != "database/compatibility.py"]
         found = credentials_set(product) - {"services/auth_service.py:sign_up"}
         allowed = {f"{MODELS}:User.{method}" for method in self.METHODS}
-        assert found <= allowed | {f"{EMAILS}:{function}" for function in self.FUNCTIONS}
+        assert found <= allowed | self.FUNCTIONS
 
     @pytest.mark.parametrize("text", BROKEN)
     def test_another_place_is_found(self, text):
         found = credentials_set(source(text)) - credentials_set(PRODUCT)
         assert found == {"services/new_service.py:"}
 
-    def test_two_services_change_credentials(self):
-        module = "services/password_service.py"
+    def test_three_services_change_credentials(self):
+        module, factors = "services/password_service.py", "services/factor_service.py"
         callers = calls_of(PRODUCT, "change_credentials")
-        assert callers == {f"{module}:_set_password", "services/email_change_service.py:_replace"}
+        assert callers == {
+            f"{module}:_set_password",
+            "services/email_change_service.py:_replace",
+            *(f"{factors}:{function}" for function in ("_add_totp", "_change", "reset")),
+        }
         assert calls_of(PRODUCT, "replace_hash") == {f"{module}:upgrade_hash"}
 
 
@@ -345,7 +361,7 @@ def signer_imports(files: list[SourceFile]) -> set[str]:
 
 
 class TestWhichTokensAreSigned:
-    """token_service signs: sessions, and the links of LINKS, of which each has a version."""
+    """token_service signs: sessions, logins that wait for a code, and the links of LINKS."""
 
     IMPORTS = (
         "from itsdangerous import URLSafeTimedSerializer",
@@ -365,15 +381,16 @@ class TestWhichTokensAreSigned:
         found = {place for place, call in calls(PRODUCT) if re.search(SIGNING, dotted(call))}
         assert found == {"services/token_service.py:encode"}
 
-    def test_two_functions_use_it(self):
+    def test_three_functions_use_it(self):
         found = references(PRODUCT, "services.token_service", "encode")
         assert found == {
             "services/session_service.py:issue_tokens",
             "services/link_service.py:encode_link",
+            "services/factor_service.py:code_required",
         }
 
-    def test_scopes_are_those_of_sessions_and_of_the_table(self):
-        assert signed_scopes(PRODUCT) == {"ACCESS", "REFRESH", "link.scope"}
+    def test_scopes_are_those_of_logins_and_of_the_table(self):
+        assert signed_scopes(PRODUCT) == {"ACCESS", "REFRESH", "MFA", "link.scope"}
 
     def test_another_scope_is_found(self):
         text = "from services.token_service import encode\nencode(MAGIC, user, 60.0, {})"
@@ -385,7 +402,7 @@ class TestWhichTokensAreSigned:
         assert found == {"services/link_service.py:"}
 
     def test_every_scope_has_a_schema_of_its_claims(self):
-        assert token_service.SCHEMAS.keys() == {ACCESS, REFRESH, *LINKS}
+        assert token_service.SCHEMAS.keys() == {ACCESS, REFRESH, MFA, *LINKS}
         for scope, link in LINKS.items():
             assert link.scope == scope
             assert link.version_claim not in token_service.LinkTokenSchema().fields
@@ -485,9 +502,17 @@ class TestWhatAnAccessTokenSays:
 
     def test_one_function_sets_them(self):
         module = "services/token_service.py"
-        assert claims_set(PRODUCT) == {f"{module}:session_claims", f"{module}:encode"}
+        # A stored session has an `auth_time` too, from which that claim is.
+        stored = "services/session_service.py:reauthenticate"
+        assert claims_set(PRODUCT) == {f"{module}:session_claims", f"{module}:encode", stored}
         callers = references(PRODUCT, "services.token_service", "session_claims")
         assert callers == {"services/session_service.py:issue_tokens"}
+
+    def test_auth_time_is_read_from_a_session_by_one_function(self):
+        module = "services/token_service.py"
+        writing = {"services/session_service.py:reauthenticate", f"{module}:session_claims"}
+        named = {place for place, text in texts(PRODUCT) if text == "auth_time"}
+        assert named == writing | {f"{module}:auth_time"}
 
     @pytest.mark.parametrize(
         "text",
@@ -577,7 +602,9 @@ def event_literals(files: list[SourceFile]) -> set[str]:
     names = "|".join(Event)
     pattern = re.compile(rf"^({names})$|\bevent[\"']?[=:] ?[\"']?({names})\b")
     return {
-        place for place, text in texts(files) if pattern.search(text) and not is_mail(place, text)
+        place
+        for place, text in texts(files)
+        if pattern.search(text) and not is_of_another_kind(place, text)
     }
 
 
@@ -596,9 +623,13 @@ def texts(files: list[SourceFile]) -> Iterator[tuple[str, str]]:
                 yield place, text
 
 
-def is_mail(place: str, text: str) -> bool:
-    """Return whether this is the name of an email, which may be called as an event is."""
-    return place == "services/mail_kinds.py:" and text in MAILS
+def is_of_another_kind(place: str, text: str) -> bool:
+    """Return whether this names an email, or what a challenge is for: they may be called so."""
+    is_mail = place == "services/mail_kinds.py:" and text in MAILS
+    # The check of a database spends a challenge too.
+    modules = ("database/passkeys.py:Challenge", "database/compatibility.py:find_and_delete")
+    is_purpose = place.startswith(modules) and text == Challenge.LOGIN
+    return is_mail or is_purpose
 
 
 class TestWhatCanHappen:
@@ -631,6 +662,7 @@ class TestWhatCanHappen:
 
 # Emails to an address that is not verified have no name. That of a change is not verified yet.
 TO_UNVERIFIED = {CONFIRM_EMAIL, FINISH_SIGNUP}
+WHERE = {"at": repr(FORMER_CHANGE["at"]), "ip": "203.0.113.7"}
 ARGUMENTS = {
     CONFIRM_CHANGE: {"to": PENDING_CHANGE["email"]},
     EMAIL_CHANGED: {
@@ -639,6 +671,18 @@ ARGUMENTS = {
         "hint": "n…@example.com",
     },
     EMAIL_RESTORED: {"change": "c" * 24},
+    mail_kinds.PASSWORD_CHANGED: {"after": "reset"},
+    **dict.fromkeys(
+        (
+            mail_kinds.TOTP_ADDED,
+            mail_kinds.TOTP_REMOVED,
+            mail_kinds.RECOVERY_CODES_CREATED,
+            mail_kinds.PASSKEY_ADDED,
+            mail_kinds.PASSKEY_REMOVED,
+        ),
+        WHERE,
+    ),
+    mail_kinds.RECOVERY_CODE_USED: {**WHERE, "codes_left": "9"},
 }
 
 
@@ -655,7 +699,7 @@ class TestWhichEmailsExist:
     """MAILS: each email has a row, and each row renders."""
 
     # Parts of emails.
-    PARTS = {"layout.html", "link.html"}
+    PARTS = {"layout.html", "link.html", "when.html"}
 
     def test_every_row_has_two_templates(self):
         paths = {path.name for path in (HOME / "templates" / "email").iterdir()}

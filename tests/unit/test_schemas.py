@@ -4,9 +4,10 @@ import pytest
 from bson import ObjectId
 from flask import Flask
 from marshmallow import Schema, ValidationError
-from marshmallow.fields import List, String, Url
+from marshmallow.fields import List, Nested, String, Url
 
 from database.models import Movie, User
+from database.passkeys import Passkey
 from resources.routes import API_ROUTES, initialize_routes
 from schemas.auth import (
     ResetDoneSchema,
@@ -26,6 +27,7 @@ from schemas.base import (
     StatusSchema,
 )
 from schemas.emails import EmailDoneSchema
+from schemas.factors import FactorsSchema, RecoveryCodesSchema, TotpSchema
 from schemas.fields import (
     Email,
     IdCursor,
@@ -39,6 +41,7 @@ from schemas.fields import (
     Token,
 )
 from schemas.movies import MovieSchema, dump_movie
+from schemas.passkeys import LoginOptionsSchema, PasskeySchema, RegistrationOptionsSchema
 from schemas.users import UserSchema
 from web.decorators import NoFields
 from web.openapi import build_document
@@ -58,7 +61,29 @@ DUMPED_MOVIE = {
     **HEAT,
     "added_by": {"$oid": USER_ID},
 }
-ERROR = {"message": "Invalid", "status": 400, "error": "SchemaValidationError"}
+# With each member that some error has.
+ERROR = {
+    **{"message": "Invalid", "status": 400, "error": "SchemaValidationError"},
+    **{"errors": {"name": ["No."]}, "mfa_token": "eyJ", "methods": ["totp"]},
+}
+FACTORS = {"totp": True, "passkeys": 2, "recovery_codes_left": 9}
+TOTP = {"secret": "JBSWY3DP", "uri": "otpauth://totp/x", "qr": "data:image/svg+xml,x"}
+PASSKEY_ID = "65f0a1b2c3d4e5f6a7b8c9d2"
+STORED_PASSKEY = {"user_id": USER_ID, "public_key": "cHVi", "sign_count": 3, "backed_up": True}
+LOGIN_OPTIONS = {
+    **{"challenge": "AA", "timeout": 300_000, "rpId": "movie-bag.example"},
+    **{"allowCredentials": [], "userVerification": "required"},
+}
+REGISTRATION_OPTIONS = {
+    "rp": {"name": "Movie-bag", "id": "movie-bag.example"},
+    "user": {"id": "AA", "name": EMAIL, "displayName": "Ada"},
+    "challenge": "AA",
+    "pubKeyCredParams": [{"type": "public-key", "alg": -7}],
+    "timeout": 300_000,
+    "excludeCredentials": [],
+    "authenticatorSelection": {"userVerification": "required"},
+    "attestation": "none",
+}
 # Schema → what a view passes to it, and the JSON that a client gets.
 EXAMPLES = {
     MessageSchema: ({"message": "Logged out"}, {"message": "Logged out"}),
@@ -79,7 +104,22 @@ EXAMPLES = {
         {"id": USER_ID, "email": EMAIL, "expires_in": 871, "message": "Valid"},
     ),
     EmailDoneSchema: ({"message": "Done", "email": EMAIL}, {"message": "Done", "email": EMAIL}),
-    ResetDoneSchema: ({"message": "Done", "email": EMAIL}, {"message": "Done", "email": EMAIL}),
+    ResetDoneSchema: (
+        {"message": "Done", "email": EMAIL, "factors": FACTORS},
+        {"message": "Done", "email": EMAIL, "factors": FACTORS},
+    ),
+    FactorsSchema: (FACTORS, FACTORS),
+    TotpSchema: (TOTP, TOTP),
+    RecoveryCodesSchema: ({"recovery_codes": ["mzxw-6ytb"]}, {"recovery_codes": ["mzxw-6ytb"]}),
+    PasskeySchema: (
+        Passkey(id=ObjectId(PASSKEY_ID), name="A phone", created_at=TIME, **STORED_PASSKEY),
+        {
+            **{"id": PASSKEY_ID, "name": "A phone", "created_at": TIME_AS_TEXT},
+            **{"last_used_at": None, "backed_up": True},
+        },
+    ),
+    RegistrationOptionsSchema: (REGISTRATION_OPTIONS, REGISTRATION_OPTIONS),
+    LoginOptionsSchema: (LOGIN_OPTIONS, LOGIN_OPTIONS),
     SessionSchema: (
         {
             **{"id": SESSION_ID, "current": True, "user_agent": "curl", "generation": 3},
@@ -100,7 +140,7 @@ EXAMPLES = {
     MovieSchema: (STORED_MOVIE, DUMPED_MOVIE),
     ReadinessSchema: ({"database": "ok", "mail": "ok"}, {"database": "ok", "mail": "ok"}),
     StatusSchema: ({"status": "alive"}, {"status": "alive"}),
-    ApiErrorSchema: (ERROR | {"errors": {"name": ["No."]}}, ERROR | {"errors": {"name": ["No."]}}),
+    ApiErrorSchema: (ERROR, ERROR),
 }
 
 
@@ -142,15 +182,18 @@ def request_schemas(schema=RequestSchema):
 
 
 def unlimited_texts(schema):
-    """Return the names of the text fields of a schema that may be of any length."""
+    """Return the names of the text fields of a schema, or inside one, that may be of any length."""
     fields = {name: getattr(field, "inner", field) for name, field in schema().fields.items()}
     texts = {name: field for name, field in fields.items() if isinstance(field, String)}
-    return {name for name, field in texts.items() if not isinstance(field, LimitedText)}
+    unlimited = {name for name, field in texts.items() if not isinstance(field, LimitedText)}
+    nested = [field.schema for field in fields.values() if isinstance(field, Nested)]
+    return unlimited.union(*(unlimited_texts(type(schema)) for schema in nested))
 
 
 def token_fields(schema):
     """Return the fields of a schema of the document that are tokens of a request."""
-    fields = schema.get("properties", {}).items()
+    is_request = schema.get("additionalProperties") is False
+    fields = schema["properties"].items() if is_request else ()
     return [(name, field) for name, field in fields if name.endswith("_token")]
 
 
@@ -170,7 +213,9 @@ class TestLimitedText:
                     assert issubclass(schema, RequestSchema)
 
     @pytest.mark.parametrize(
-        "field", [String(), List(String()), Url()], ids=["text", "list", "URL"]
+        "field",
+        [String(), List(String()), Url(), Nested(Schema.from_dict({"text": String()}))],
+        ids=["text", "list", "URL", "nested"],
     )
     def test_unlimited_text_is_found(self, field):
         assert unlimited_texts(Schema.from_dict({"text": field})) == {"text"}
@@ -200,7 +245,8 @@ class TestLimitedText:
         passwords = dict.fromkeys(["password", "password_confirmation"], 1024)
         assert limits == {"email": 320, "name": 400, "locale": 35, **passwords}
         tokens = dict(field for schema in schemas.values() for field in token_fields(schema))
-        assert tokens.keys() == {"reset_token", "refresh_token", "confirm_token", "undo_token"}
+        names = ("reset", "refresh", "confirm", "undo", "mfa")
+        assert tokens.keys() == {f"{name}_token" for name in names}
         assert {field["maxLength"] for field in tokens.values()} == {4096}
 
 

@@ -9,6 +9,7 @@ from config import (
     LIMITS,
     LINK_PAGES,
     RENAMED_SETTINGS,
+    ROTATING_KEYS,
     SettingsError,
     SettingsSchema,
     load_settings,
@@ -41,6 +42,8 @@ DEFAULTS = {
     "UNDO_TOKEN_EXPIRE_DAYS": 7,
     "CONFIRM_URL": "http://localhost:5000/confirm/{token}",
     "UNDO_URL": "http://localhost:5000/undo/{token}",
+    "SECRETS_KEY": None,
+    "PASSKEY_ORIGINS": [],
     "REAUTHENTICATE_SECONDS": 600,
     "MAIL_SERVER": None,
     "MAIL_PORT": 25,
@@ -72,6 +75,10 @@ LIMIT_DEFAULTS = {
     "RATELIMIT_RESET_PER_IP": ("60 per minute", "600 per minute"),
     "RATELIMIT_REFRESH_PER_IP": ("60 per minute", "600 per minute"),
     "RATELIMIT_PASSWORD_PER_USER": ("5 per minute", "50 per minute"),
+    "RATELIMIT_MFA_PER_USER": (
+        "5 per minute; 50 per day",
+        "50 per minute; 500 per day",
+    ),
     "RATELIMIT_WRITES_PER_USER": (
         "60 per minute; 300 per hour",
         "600 per minute; 3000 per hour",
@@ -85,6 +92,19 @@ NO_LINKS = [
     *("file:///tmp/{token}", "blob:https://app.example/{token}"),
     *("filesystem:https://app.example/{token}", "about:blank#{token}"),
     *("jar:https://app.example/a!{token}", "view-source:https://x/{token}"),
+]
+# A browser of the first would send passkeys in plain text; no browser sends the others.
+NO_PASSKEY_ORIGINS = [
+    "http://app.example.com",
+    "http://localhost.example.com",
+    "https://app.example.com/",
+    "https://*.example.com",
+    "https://App.example.com",
+    "app.example.com",
+    "null",
+    "android:apk-key-hash:" + 42 * "a",
+    "android:apk-key-hash:" + 43 * "+",
+    "https://app.example.com,ios:app",
 ]
 INVALID = {
     "PORT=abc": "Not a valid integer.",
@@ -119,6 +139,8 @@ INVALID = {
     "UNDO_TOKEN_EXPIRE_DAYS=0": "greater than or equal to 1 and less than or equal to 10000",
     "UNDO_TOKEN_EXPIRE_DAYS=10001": "greater than or equal to 1 and less than or equal to 10000",
     "REAUTHENTICATE_SECONDS=0": "greater than or equal to 1 and less than or equal to 1000000000",
+    **{f"PASSKEY_ORIGINS={it}": "Must be https:// origins, or" for it in NO_PASSKEY_ORIGINS},
+    "SECRETS_KEY=\udcff": "Must be a line of text in UTF-8.",
     "PUBLIC_URL=nonsense": "Not a valid URL.",
     "MAIL_DEFAULT_SENDER=Movie-bag": "Must be an address, or a name and an <address>.",
     "MAIL_DEFAULT_SENDER=ada@bücher.example": "Must be an address",
@@ -350,9 +372,26 @@ class TestInvalidSettings:
         wrong = {"PORT": "abc", "MAIL_USE_TLS": "maybe", "PUBLIC_URL": "x", "MAIL_SERVER": None}
         assert problems(**PRODUCTION_SETTINGS | wrong).keys() == wrong.keys()
 
+    @pytest.mark.parametrize(
+        "origin",
+        [
+            "https://app.example.com",
+            "https://app.example.com:8443",
+            "http://localhost:3000",
+            "http://localhost",
+            f"android:apk-key-hash:{43 * 'Z'}",
+        ],
+    )
+    def test_passkey_origins_are_separated_by_commas(self, origin):
+        settings = load_settings({"PASSKEY_ORIGINS": f"{origin}, https://b.example,"})
+        assert settings["PASSKEY_ORIGINS"] == [origin, "https://b.example"]
+
     @pytest.mark.parametrize("sender", ["a.b+c@localhost", "Zoë O'Neil <zoe@example.com>"])
     def test_sender_is_an_address_with_or_without_a_name(self, sender):
         assert load_settings({"MAIL_DEFAULT_SENDER": sender})["MAIL_DEFAULT_SENDER"] == sender
+
+
+EACH_KEY = pytest.mark.parametrize("name", ROTATING_KEYS)
 
 
 class TestProduction:
@@ -361,20 +400,25 @@ class TestProduction:
         found = problems(**PRODUCTION_SETTINGS | dict.fromkeys(missing))
         assert found == dict.fromkeys(missing, "Is needed in production.")
 
+    @EACH_KEY
     @pytest.mark.parametrize(
         "keys",
         [SHORT, f"{KEY},{SHORT}", f"{SHORT} , {KEY}", f"{SHORT}  ", " , "],
         ids=["31 bytes", "second short", "first short", "padded", "none"],
     )
-    def test_short_key_is_refused(self, keys):
-        found = problems(**PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": keys})
-        assert found == {"JWT_SECRET_KEY": "Needs at least 32 bytes in production."}
+    def test_short_key_is_refused(self, name, keys):
+        found = problems(**PRODUCTION_SETTINGS | {name: keys})
+        assert found == {name: "Needs at least 32 bytes in production."}
 
-    def test_several_keys_are_separated_by_commas(self):
+    @EACH_KEY
+    def test_several_keys_are_separated_by_commas(self, name):
         old, new = OTHER_KEY, KEY
-        settings = load_settings(PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": f" {new} ,{old},"})
-        assert settings["JWT_SECRET_KEYS"] == [new, old]
-        assert settings["JWT_SECRET_KEY"] == new
+        settings = load_settings(PRODUCTION_SETTINGS | {name: f" {new} ,{old},"})
+        assert settings[f"{name}S"] == [new, old]
+        assert settings[name] == new
+
+    def test_key_of_secrets_may_be_unset(self):
+        assert load_settings(PRODUCTION_SETTINGS)["SECRETS_KEYS"] == []
 
 
 GUESSABLE = {
@@ -408,10 +452,10 @@ GUESSABLE = {
 
 
 class TestGuessableKey:
-    MESSAGE = (
+    GENERATE = (
         "Key {} can be guessed: generate another, `APP_ENV=development flask --app app secret`."
-        " Remove the old one, which logs out everyone whose token it signed."
     )
+    MESSAGE = f"{GENERATE} Remove the old one, which logs out everyone whose token it signed."
 
     @pytest.mark.parametrize("key", GUESSABLE.values(), ids=GUESSABLE)
     def test_key_is_refused_and_not_printed(self, key):
@@ -427,6 +471,11 @@ class TestGuessableKey:
         found = problems(**PRODUCTION_SETTINGS | {"JWT_SECRET_KEY": f"{'a' * 32},{SHORT}"})
         short = "Needs at least 32 bytes in production."
         assert found == {"JWT_SECRET_KEY": f"{short} {self.MESSAGE.format(1)}"}
+
+    @pytest.mark.parametrize("keys", ["a" * 32, f"{KEY},{'a' * 32}"], ids=["first", "second"])
+    def test_key_of_secrets_is_refused(self, keys):
+        found = problems(**PRODUCTION_SETTINGS | {"SECRETS_KEY": keys})
+        assert found == {"SECRETS_KEY": self.GENERATE.format(len(keys.split(",")))}
 
     def test_random_end_of_a_key_is_enough(self):
         key = "a" * 32 + KEY

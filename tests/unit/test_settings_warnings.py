@@ -4,6 +4,8 @@ import pytest
 
 from config import SettingsSchema, load_settings
 from services.settings_warnings import log_warnings
+from tests.support.settings import PRODUCTION_SETTINGS
+from tests.support.tokens import OTHER_KEY
 
 
 @pytest.fixture
@@ -50,13 +52,26 @@ class TestUnknownNames:
         assert warnings_of("RATELIMIT_LOGIN_PER_IP=5 per minute\nPORT=5001") == []
 
 
+class TestKeyOfSecrets:
+    @pytest.mark.parametrize("key", ["", OTHER_KEY], ids=["unset", "set"])
+    @pytest.mark.parametrize("env", ["development", "production"])
+    def test_only_a_missing_one_in_production_is_logged(self, warnings_of, env, key):
+        settings = PRODUCTION_SETTINGS | {"APP_ENV": env, "SECRETS_KEY": key}
+        found = warnings_of("\n".join(f"{name}={text}" for name, text in settings.items()))
+        is_missing = env == "production" and not key
+        assert found == ["SECRETS_KEY is not set: nobody can turn on a second factor"] * is_missing
+
+
 class TestFileMode:
-    SECRETS = "MAIL_PASSWORD=hush\nMONGODB_URI=mongodb://a:hush@b/\nHOST=x"
+    SECRETS = "MAIL_PASSWORD=hush\nSECRETS_KEY=hush\nMONGODB_URI=mongodb://a:hush@b/\nHOST=x"
 
     @pytest.mark.parametrize("mode", [0o644, 0o604, 0o666])
     def test_secrets_that_everybody_can_read_are_named_once(self, warnings_of, mode):
         (warning,) = warnings_of(self.SECRETS, mode)
-        assert "service.env, which has MONGODB_URI, MAIL_PASSWORD: chmod 600 it" in warning
+        assert (
+            "service.env, which has SECRETS_KEY, MONGODB_URI, MAIL_PASSWORD: chmod 600 it"
+            in warning
+        )
         assert "hush" not in warning
 
     @pytest.mark.parametrize("mode", [0o600, 0o640, 0o400])
