@@ -1,10 +1,13 @@
-.PHONY: install run serve docs docs-serve test test-rest test-all lint translations figures reference bench bench-peers lock browser
+.PHONY: install run serve docs docs-serve test test-rest test-all lint translations figures reference picture bench bench-peers lock browser
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 BIN := .venv/bin
 # Pipenv works inside .venv, whatever environment the shell has active.
 PIPENV := VIRTUAL_ENV='$(CURDIR)/.venv' PIPENV_VERBOSITY=-1 $(BIN)/pipenv
+
+# Tests that say nothing about a database; sending_email sorts without an index.
+OF_HTTP := book client_ip demo dev_mail headers input languages openapi pages passkey_cost passkey_credentials tokens
 
 install: .venv/installed  ## Everything that Pipfile.lock names, into .venv
 
@@ -37,10 +40,11 @@ test: install  ## The API specification, unit and integration tests; MONGODB_URI
 test-rest: install  ## What make test leaves out: docs, resilience, property, browsers, a second database
 	$(BIN)/python -m pytest -n 2 tests/property -m 'slow or not slow'
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/docs -m 'slow or not slow'
-	$(BIN)/python -m pytest tests/resilience -m 'slow or not slow'
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/resilience -m 'not alone'
+	$(BIN)/python -m pytest tests/resilience -m alone
 	$(BIN)/python -m pytest -n 2 tests/api tests/unit tests/integration -m slow
 	.ci/secantusdb $(BIN)/python -m pytest -n 2 tests/api tests/integration -m 'not embedded and not slow' \
-	  --ignore=tests/integration/test_sending_email.py -k 'not 1000_jobs'  # it sorts without an index
+	  --ignore=tests/integration/test_sending_email.py -k 'not 1000_jobs' $(OF_HTTP:%=--ignore=tests/api/test_%.py)
 
 test-all: test test-rest  ## Every test
 
@@ -62,6 +66,9 @@ figures: install  ## Lines of code and lengths of functions
 
 reference: install  ## docs/reference again, from the code
 	$(BIN)/python -m scripts.reference
+
+picture: install  ## The picture of the README again, from the demo; needs make browser
+	$(BIN)/python -m scripts.picture
 
 bench: install  ## How fast it is, beside its limits, in 5 minutes; writes docs/performance.md
 	$(BIN)/python -m bench

@@ -28,7 +28,7 @@ PO = re.compile(rf"{FOLDER}/(\w+)/LC_MESSAGES/messages\.po")
 # for what is outside of a class.
 MESSAGES = {
     re.compile(r"services/errors\.py"): re.compile(
-        r"(?!\w*(Forbidden|Movie|NotExists|Reauthentication|Session))\w*"
+        r"(?!\w*(Forbidden|Movie|NotExists|NotVerified|Reauthentication|SecondFactor|Session))\w*"
     ),
     re.compile(r"schemas/fields\.py"): re.compile("LimitedText"),
     re.compile(
