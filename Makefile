@@ -7,7 +7,8 @@ BIN := .venv/bin
 PIPENV := VIRTUAL_ENV='$(CURDIR)/.venv' PIPENV_VERBOSITY=-1 $(BIN)/pipenv
 
 # Tests that say nothing about a database; sending_email sorts without an index.
-OF_HTTP := book client_ip demo dev_mail headers input languages openapi pages passkey_cost passkey_credentials tokens
+OF_HTTP := book client_ip demo dev_mail email_events email_pages errors factor_mails headers health input jwt_required \
+  languages openapi pages passkey_cost passkey_credentials rate_limits recent_session security_events tokens verify
 
 install: .venv/installed  ## Everything that Pipfile.lock names, into .venv
 
