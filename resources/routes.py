@@ -25,6 +25,7 @@ from resources import (
 )
 from web.json_response import json_response
 from web.pages import register_pages
+from web.urls import PathPart
 
 API_ROUTES = {
     "/api/auth/signup": auth.SignupApi,
@@ -102,6 +103,7 @@ class Api(flask_restful.Api):
 def initialize_routes(app: Flask) -> None:
     """Register every resource and page."""
     app.url_map.merge_slashes = False  # its redirects would go to the request's Host
+    app.url_map.converters["default"] = PathPart
     api = Api(app)
     for url, resource in API_ROUTES.items():
         api.add_resource(resource, url)

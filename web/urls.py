@@ -1,9 +1,10 @@
-"""Absolute URLs: from PUBLIC_URL, never from the Host of a request."""
+"""Absolute URLs, from PUBLIC_URL and never from the Host of a request; and parts of paths."""
 
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import current_app
+from werkzeug.routing import BaseConverter
 
 
 def public_url(path: str) -> str:
@@ -15,3 +16,9 @@ def public_url(path: str) -> str:
 def next_page(path: str, **parameters: Any) -> dict[str, str]:
     """Return the Link header of a list that goes on (RFC 8288)."""
     return {"Link": f'<{public_url(path)}?{urlencode(parameters)}>; rel="next"'}
+
+
+class PathPart(BaseConverter):
+    """An id or a token in a path: not the word that is a route beside it."""
+
+    regex = r"(?!options\Z)[^/]+"
