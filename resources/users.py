@@ -1,6 +1,5 @@
 """Users, for themselves and for admins."""
 
-from functools import wraps
 from typing import Any
 
 from flask_restful import Resource
@@ -19,7 +18,7 @@ from schemas.users import (
 from services import auth_service, errors, user_service
 from services.token_service import Claims
 from web.decorators import body, no_input, query, requires_admin, requires_user, response
-from web.operation import View, note
+from web.operation import guard
 from web.proofs import has_totp, recent_session_if
 from web.urls import next_page
 
@@ -32,15 +31,11 @@ def _needs_recent_deletion(arguments: dict[str, Any]) -> bool:
     return arguments["user_id"] != str(user.id) or user.has_totp
 
 
-def _visible(view: View) -> View:
-    """Refuse users who are neither admins nor the user of the URL, before anything else."""
-
-    @wraps(view)
-    def wrapper(*args: Any, user: User, user_id: str, **arguments: Any) -> Any:
-        user_service.require_visible(user, user_id)
-        return view(*args, user=user, user_id=user_id, **arguments)
-
-    return note(wrapper, errors=(errors.ForbiddenError,))
+# Refuses users who are neither admins nor the user of the URL, before anything else.
+_visible = guard(
+    lambda given: user_service.require_visible(given["user"], given["user_id"]),
+    errors.ForbiddenError,
+)
 
 
 class MeApi(Resource):

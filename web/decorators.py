@@ -17,10 +17,9 @@ from services.token_service import ACCESS, REFRESH, Claims
 from web.body import read_body, read_json, read_query
 from web.json_response import json_response
 from web.jwt import bearer_token
-from web.operation import NoFields, View, note
+from web.operation import Decorator, NoFields, View, guard, note
 from web.urls import public_url
 
-Decorator = Callable[[View], View]
 OpenLink = Callable[[str], tuple[User, Claims]]
 
 TOKEN_ERRORS = (errors.MissingTokenError, errors.BadTokenError, errors.ExpiredTokenError)
@@ -150,14 +149,11 @@ def requires_user(view: View) -> View:
     return wrapper
 
 
+def _check_admin(arguments: dict[str, Any]) -> None:
+    if not arguments["user"].is_admin:
+        raise errors.ForbiddenError
+
+
 def requires_admin(view: View) -> View:
     """Accept access tokens of admins and pass user and claims to the view."""
-
-    @requires_user
-    @wraps(view)
-    def wrapper(*args: Any, user: User, **arguments: Any) -> Any:
-        if not user.is_admin:
-            raise errors.ForbiddenError
-        return view(*args, user=user, **arguments)
-
-    return note(wrapper, errors=(errors.ForbiddenError,))
+    return requires_user(guard(_check_admin, errors.ForbiddenError)(view))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 from marshmallow import Schema
@@ -9,6 +10,8 @@ from marshmallow import Schema
 from schemas.base import RequestSchema
 
 View = Callable[..., Any]
+Decorator = Callable[[View], View]
+Check = Callable[[dict[str, Any]], object]
 
 
 class NoFields(RequestSchema):
@@ -38,3 +41,20 @@ def note(view: View, **notes: Any) -> View:
     notes["errors"] = (*operation.errors, *notes.get("errors", ()))
     vars(operation).update(notes)
     return view
+
+
+def guard(check: Check, *error_classes: type[Exception]) -> Decorator:
+    """Return a decorator that calls check with the arguments of a view first.
+
+    check raises one of error_classes to refuse the request.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, **arguments: Any) -> Any:
+            check(arguments)
+            return view(*args, **arguments)
+
+        return note(wrapper, errors=error_classes)
+
+    return decorate

@@ -1,7 +1,6 @@
 """Rate limits as decorators of views: per client IP, per email and per user."""
 
 from collections.abc import Callable
-from functools import wraps
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
@@ -9,8 +8,7 @@ from flask import request
 
 from services import rate_limit_service
 from services.errors import TooManyRequestsError
-from web.decorators import Decorator
-from web.operation import View, note
+from web.operation import Decorator, guard
 
 IPV6_PREFIX = 64
 
@@ -38,16 +36,9 @@ def limit_by_user(action: str) -> Decorator:
 
 def _limit(name: str, key_of: Callable[[dict[str, Any]], str]) -> Decorator:
     """Count a request against RATELIMIT_<name> for the key that its view's arguments give."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def wrapper(*args: Any, **arguments: Any) -> Any:
-            rate_limit_service.hit(name, key_of(arguments))
-            return view(*args, **arguments)
-
-        return note(wrapper, errors=(TooManyRequestsError,))
-
-    return decorate
+    return guard(
+        lambda arguments: rate_limit_service.hit(name, key_of(arguments)), TooManyRequestsError
+    )
 
 
 def client_ip() -> str:
