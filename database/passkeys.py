@@ -71,7 +71,7 @@ class Passkey(db.Document):
 
     def rename(self, name: str) -> bool:
         """Store another name; return whether the passkey still exists."""
-        return bool(Passkey.objects(id=self.id).update_one(set__name=name))
+        return bool(self.modify(name=name))
 
     def remove(self) -> bool:
         """Delete it; return whether this call did."""

@@ -21,12 +21,8 @@ def notice_of_change(mail: str, user: User) -> Iterator[None]:
 
     The notice is sent even if the user is deleted meanwhile.
     """
-    job_id = enqueue_notice(mail, user)
-    try:
+    with _cancelled_if_refused(enqueue_notice(mail, user)):
         yield
-    except ApiError:
-        queue.cancel(job_id)
-        raise
 
 
 def notify_of(change: Callable[[], bool], user: User, mail: str, **details: str) -> bool:
@@ -36,11 +32,17 @@ def notify_of(change: Callable[[], bool], user: User, mail: str, **details: str)
     """
     where = {"at": repr(time.time()), "ip": g.get("client_ip", "")}
     job_id = enqueue_to(user, mail, **where, **details)
-    try:
+    with _cancelled_if_refused(job_id):
         is_made = change()
-    except ApiError:
-        queue.cancel(job_id)
-        raise
     if not is_made:
         queue.cancel(job_id)
     return is_made
+
+
+@contextmanager
+def _cancelled_if_refused(job_id: str) -> Iterator[None]:
+    try:
+        yield
+    except ApiError:
+        queue.cancel(job_id)
+        raise

@@ -219,7 +219,7 @@ def rename(user: User, passkey_id: str, name: str) -> Passkey:
     passkey = get(user, passkey_id)
     if not passkey.rename(name):
         raise errors.PasskeyNotExistsError
-    return get(user, passkey_id)
+    return passkey
 
 
 def remove(user: User, passkey_id: str) -> None:
