@@ -31,6 +31,7 @@ from tests.support.authenticator import Passkey  # noqa: E402
 from tests.support.client import EVE, ApiClient  # noqa: E402
 from tests.support.email_client import SendQueued, change_email, send_queued, verify_all  # noqa: E402
 from tests.support.factor_client import STEP, Factor, enrol  # noqa: E402
+from tests.support.interleaving import Interruption, interruption  # noqa: E402
 from tests.support.passkeys import add_passkey  # noqa: E402
 from tests.support.processes import Server  # noqa: E402
 from tests.support.settings import SECRETS_KEY  # noqa: E402
@@ -116,6 +117,13 @@ def settings(database: str, smtp: int, tmp_path: Path) -> dict[str, Any]:
         "RATELIMIT_ENABLED": False,
         "EMAIL_VERIFICATION": "off",
     }
+
+
+@pytest.fixture
+def interrupted(database: str) -> Iterator[Interruption]:
+    """Return what interrupts requests between two of their commands, made before the client."""
+    with interruption() as listener:
+        yield listener
 
 
 @pytest.fixture

@@ -25,17 +25,10 @@ from tests.support.email_owners import (
     describe_mails,
     wait_for_change,
 )
-from tests.support.interleaving import SERIAL, assert_serializable, interruption
+from tests.support.interleaving import SERIAL, assert_serializable
 
 REQUESTS = 24
 WEEK = 7 * 24 * 3600
-
-
-@pytest.fixture
-def interrupted(database):
-    """Return what interrupts requests between two of their commands."""
-    with interruption() as listener:
-        yield listener
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from tests.support.factor_owner import FactorOwner
-from tests.support.interleaving import SERIAL, assert_serializable, interruption
+from tests.support.interleaving import SERIAL, assert_serializable
 
 CHANGES = [
     FactorOwner.refresh,
@@ -77,13 +77,6 @@ def with_the_next_pair(first, second):
 
 
 ORDERS = (*SERIAL, with_the_next_pair)
-
-
-@pytest.fixture
-def interrupted(database):
-    """Return what interrupts requests between two of their commands."""
-    with interruption() as listener:
-        yield listener
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from tests.support.assertions import assert_error
 from tests.support.authenticator import assertion, registration
 from tests.support.client import ADA, EVE, NEW_PASSWORD
 from tests.support.email_client import NEW_EMAIL, THIRD_EMAIL, confirm, move, undo, verify_all
-from tests.support.interleaving import interruption
 from tests.support.passkeys import (
     add,
     add_passkey,
@@ -30,13 +29,6 @@ from tests.support.passkeys import (
 )
 from tests.support.smtp_server import token_in
 from tests.support.tokens import link_token, reset_token, store_changes
-
-
-@pytest.fixture
-def interrupted(database):
-    """Return what interrupts requests between two of their commands."""
-    with interruption() as listener:
-        yield listener
 
 
 @pytest.fixture
