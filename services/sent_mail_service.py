@@ -8,10 +8,14 @@ from services.mail_queue import SEND_EMAIL
 
 
 def list_newest() -> list[Job | SentMail]:
-    """Return the newest emails: queued, failed or sent."""
+    """Return the newest emails, each once: queued, failed or sent.
+
+    The worker stores the copy of a sent email before it deletes the job.
+    """
     jobs = Job.objects(kind=SEND_EMAIL).order_by("-id").limit(KEPT)
     copies = SentMail.objects.exclude("text", "html").order_by("-id").limit(KEPT)
-    return sorted([*jobs, *copies], key=lambda mail: mail.id, reverse=True)[:KEPT]
+    mails = {mail.id: mail for mail in (*jobs, *copies)}
+    return [mails[mail_id] for mail_id in sorted(mails, reverse=True)[:KEPT]]
 
 
 def find(mail_id: str) -> Job | SentMail | None:

@@ -13,6 +13,7 @@ from resources.dev_mail import LocalPage
 from resources.routes import DEVELOPMENT_ROUTES
 from services import sent_mail_service
 from services.mail_kinds import ACCOUNT_DELETED, MAILS
+from services.mail_queue import SEND_EMAIL
 from services.movie_service import DELETE_MOVIES
 from tests.support.client import ADA
 from tests.support.concurrency import wait_until
@@ -74,6 +75,13 @@ class TestList:
         send_mail(api)
         api.forgot("nobody@example.com")
         assert [row.split()[0] for row in rows(api)] == ["nobody@example.com", ADA["email"]]
+
+    def test_sent_mail_whose_job_is_not_deleted_yet_is_there_once(self, api):
+        mail_id = send_mail(api)
+        arguments = {"mail": "reset_password", "email": ADA["email"]}
+        Job(id=mail_id, kind=SEND_EMAIL, arguments=arguments, created_at=0.0, run_at=1e10).save()
+        (row,) = [row for row in rows(api) if "eset" in row]
+        assert row.endswith("sent")
 
     def test_email_without_an_account_has_no_copy(self, api):
         api.forgot("nobody@example.com")
