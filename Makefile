@@ -9,6 +9,7 @@ PIPENV := VIRTUAL_ENV='$(CURDIR)/.venv' PIPENV_VERBOSITY=-1 $(BIN)/pipenv
 # Tests that say nothing about a database; sending_email sorts without an index.
 OF_HTTP := book client_ip demo dev_mail email_events email_pages errors factor_mails headers health input jwt_required \
   languages openapi pages passkey_cost passkey_credentials rate_limits recent_session security_events tokens verify
+OF_A_PROCESS := bench email_log http_file http_server log mail_templates metrics rate_limits_redis readme sending_email start
 
 install: .venv/installed  ## Everything that Pipfile.lock names, into .venv
 
@@ -45,7 +46,7 @@ test-rest: install  ## What make test leaves out: docs, resilience, property, br
 	$(BIN)/python -m pytest tests/resilience -m alone
 	$(BIN)/python -m pytest -n 2 tests/api tests/unit tests/integration -m slow
 	.ci/secantusdb $(BIN)/python -m pytest -n 2 tests/api tests/integration -m 'not embedded and not slow' \
-	  --ignore=tests/integration/test_sending_email.py -k 'not 1000_jobs' $(OF_HTTP:%=--ignore=tests/api/test_%.py)
+	  -k 'not 1000_jobs' $(OF_HTTP:%=--ignore=tests/api/test_%.py) $(OF_A_PROCESS:%=--ignore=tests/integration/test_%.py)
 
 test-all: test test-rest  ## Every test
 

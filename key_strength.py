@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from zxcvbn import zxcvbn
 
@@ -42,6 +43,7 @@ def reasons_against(keys: list[str], min_bytes: int, advice: str = "") -> Iterat
             yield f"Key {number} can be guessed: generate another, {GENERATE}. {advice}".rstrip()
 
 
+@lru_cache(8)  # half of what it takes to create an application, which the tests do 5,000 times
 def is_guessable(key: str) -> bool:
     """Return whether a key is published, a placeholder, or made of words, repeats or sequences."""
     is_published = hashlib.sha256(os.fsencode(key)).hexdigest() in PUBLISHED
