@@ -101,7 +101,7 @@ def log_in_by_code(mfa_token: str, user_agent: str, **code: str) -> Tokens:
         ExpiredTokenError, UsedTokenError, BadTokenError, TooManyRequestsError, ConflictError
     """
     claims = token_service.decode(mfa_token, MFA)
-    user = link_service.find_user(claims)
+    user = link_service.find_user(claims["sub"])
     if not factor_service.use_code_of_login(user, claims, **code):
         event_service.record(Event.CODE_REFUSED, user_id=user.id)
         raise UnauthorizedError

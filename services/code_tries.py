@@ -15,6 +15,7 @@ from limits import parse_many
 from database import factors
 from database.models import Stored, User
 from services import errors
+from services.link_service import find_user
 
 # How often a request reads a user again whom other requests have changed since.
 ATTEMPTS = 20
@@ -49,15 +50,8 @@ def try_code(user: User, find_use: FindUse, only_if: Stored | None = None) -> bo
             return True
         if use is None and (not room.update or factors.count_try(user, condition, room.update)):
             return False
-        user = _read_again(user)  # it was changed since it was read
+        user = find_user(user.id)  # it was changed since it was read
     raise errors.ConflictError
-
-
-def _read_again(user: User) -> User:
-    current = User.get_by_id(user.id)
-    if current is None:
-        raise errors.BadTokenError
-    return current
 
 
 def _find_room(user: User) -> Room:

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from bson import ObjectId
 from mongoengine import NotUniqueError
@@ -13,12 +14,12 @@ from database.emails import ReservedEmail
 from database.factors import added_later
 from database.models import Stored, User
 from database.passkeys import Passkey
-from jobs import queue
 from services import (
     errors,
     event_service,
     link_service,
     mail_queue,
+    notice_service,
     password_service,
     rate_limit_service,
     session_service,
@@ -125,14 +126,11 @@ def _replace(
     Raises:
         EmailAlreadyExistsError
     """
+    change = partial(user.change_credentials, changes, only_if, keep_sessions)
     try:
-        is_changed = user.change_credentials(changes, only_if, keep_sessions)
+        return notice_service.make_or_cancel(change, mail)
     except NotUniqueError:
-        queue.cancel(mail)
         raise errors.EmailAlreadyExistsError from None
-    if not is_changed:
-        queue.cancel(mail)
-    return is_changed
 
 
 def hide(email: str) -> str:
@@ -166,7 +164,7 @@ def undo(user: User, claims: Claims) -> str:
         if restored := _restore(user, claims["change"]):
             event_service.record(Event.EMAIL_CHANGE_UNDONE, user_id=user.id)
             return restored
-        user = link_service.find_user(claims)  # it was changed since it was read
+        user = link_service.find_user(user.id)  # it was changed since it was read
         link_service.require_current(user, claims)
     raise errors.ConflictError
 

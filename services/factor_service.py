@@ -129,8 +129,7 @@ def _digests(codes: list[str], user: User) -> dict[str, int]:
 def remove_totp(user: User) -> None:
     """Remove the second factor and its recovery codes; raises ConflictError if there is none."""
     _require_totp(user)
-    if not _change(user, NO_FACTOR, TOTP_REMOVED):
-        raise errors.ConflictError
+    _change(user, NO_FACTOR, TOTP_REMOVED)
     event_service.record(Event.TOTP_REMOVED, user_id=user.id)
 
 
@@ -138,15 +137,18 @@ def renew_recovery_codes(user: User) -> list[str]:
     """Replace the recovery codes and return them; raises ConflictError without a second factor."""
     _require_totp(user)
     codes = one_time_codes.new_recovery_codes()
-    if not _change(user, {"factors.recovery_codes": _digests(codes, user)}, RECOVERY_CODES_CREATED):
-        raise errors.ConflictError
+    _change(user, {"factors.recovery_codes": _digests(codes, user)}, RECOVERY_CODES_CREATED)
     event_service.record(Event.RECOVERY_CODES_CREATED, user_id=user.id)
     return codes
 
 
-def _change(user: User, changes: Stored, mail: str) -> bool:
-    change = partial(user.change_credentials, changes, only_if={}, keep_sessions=None)
-    return notice_service.notify_of(change, user, mail)
+def _change(
+    user: User, changes: Stored, mail: str, keep_sessions: dict[str, Stored] | None = None
+) -> None:
+    """Change factors and notify their user; raises ConflictError if the user was changed."""
+    change = partial(user.change_credentials, changes, {}, keep_sessions)
+    if not notice_service.notify_of(change, user, mail):
+        raise errors.ConflictError
 
 
 def verify_code(user: User, code: str | None) -> None:
@@ -237,9 +239,7 @@ def reset(user: User) -> None:
         ConflictError: the user was changed meanwhile.
     """
     Passkey.delete_added_after(user, version=-1)  # before, so that none opens a session that stays
-    change = partial(user.change_credentials, NO_FACTOR, only_if={}, keep_sessions={})
-    if not notice_service.notify_of(change, user, TOTP_REMOVED):
-        raise errors.ConflictError
+    _change(user, NO_FACTOR, TOTP_REMOVED, keep_sessions={})
     if Passkey.delete_added_after(user, version=-1):  # added until then, and perhaps used
         User.revoke_all_sessions(user.id)
     event_service.record(Event.FACTORS_RESET, user_id=user.id)

@@ -107,12 +107,12 @@ def open_link(token: str, *scopes: str) -> tuple[User, Claims]:
         claims = token_service.decode(token, *scopes)
     except ExpiredTokenError:
         raise ExpiredTokenError(LINKS[scopes[0]].expired) from None
-    return find_user(claims), claims
+    return find_user(claims["sub"]), claims
 
 
-def find_user(claims: Claims) -> User:
-    """Return the user of a link; raises BadTokenError."""
-    user = User.get_by_id(claims["sub"])
+def find_user(user_id: object) -> User:
+    """Return the user of a token; raises BadTokenError if the user was deleted."""
+    user = User.get_by_id(user_id)
     if user is None:
         raise BadTokenError
     return user

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from flask import g
+from mongoengine import NotUniqueError
 
 from database.models import User
 from jobs import queue
@@ -31,7 +32,11 @@ def notify_of(change: Callable[[], bool], user: User, mail: str, **details: str)
     The email says when, and from which IP. No text of the client is in it, which others may choose.
     """
     where = {"at": repr(time.time()), "ip": g.get("client_ip", "")}
-    job_id = enqueue_to(user, mail, **where, **details)
+    return make_or_cancel(change, enqueue_to(user, mail, **where, **details))
+
+
+def make_or_cancel(change: Callable[[], bool], job_id: str | None) -> bool:
+    """Make a change, or cancel the email about it, if there is one; return whether it was made."""
     with _cancelled_if_refused(job_id):
         is_made = change()
     if not is_made:
@@ -40,9 +45,9 @@ def notify_of(change: Callable[[], bool], user: User, mail: str, **details: str)
 
 
 @contextmanager
-def _cancelled_if_refused(job_id: str) -> Iterator[None]:
+def _cancelled_if_refused(job_id: str | None) -> Iterator[None]:
     try:
         yield
-    except ApiError:
+    except (ApiError, NotUniqueError):  # the database may have made it after any other error
         queue.cancel(job_id)
         raise

@@ -282,7 +282,7 @@ class TestWhatAChangeOfCredentialsRevokes:
         assert callers == {
             f"{module}:_set_password",
             "services/email_change_service.py:_replace",
-            *(f"{factors}:{function}" for function in ("_add_totp", "_change", "reset")),
+            *(f"{factors}:{function}" for function in ("_add_totp", "_change")),
         }
         assert calls_of(PRODUCT, "replace_hash") == {f"{module}:upgrade_hash"}
 
