@@ -2,8 +2,16 @@
 
 import * as auth from "./auth.js";
 import * as factors from "./factors.js";
-import { allowPasskeys, fromTemplate, newElement, onClick, onSubmit } from "./page.js";
-import { openDialog, say, show } from "./page.js";
+import {
+  allowPasskeys,
+  fromTemplate,
+  newElement,
+  onClick,
+  onSubmit,
+  openDialog,
+  say,
+  show,
+} from "./page.js";
 import * as passkeys from "./passkeys.js";
 
 /** Set up every section. */
