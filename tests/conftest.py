@@ -215,6 +215,13 @@ def passkey(api: ApiClient, verified: dict[str, Any], mails: SendQueued) -> Pass
 
 
 @pytest.fixture
+def eves_passkey(api: ApiClient, eve: dict[str, Any]) -> Passkey:
+    """Return the passkey of Eve, whose email is verified."""
+    verify_all()
+    return add_passkey(api, eve["token"])
+
+
+@pytest.fixture
 def change_token(api: ApiClient, verified: dict[str, Any], mails: SendQueued) -> str:
     """Return the token of a change of Ada's email that waits."""
     change_email(api, verified["token"])

@@ -24,7 +24,7 @@ from tests.support.endpoints import (
     path_of_passkey,
     store_totp,
 )
-from tests.support.passkeys import snapshot
+from tests.support.snapshot import snapshot
 from tests.support.tokens import link_token, reset_token, store_changes
 
 JSON = {"Content-Type": "application/json"}

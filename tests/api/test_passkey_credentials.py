@@ -22,6 +22,7 @@ from tests.support.authenticator import (
     to_bytes,
     to_text,
 )
+from tests.support.factor_client import reauthenticate
 from tests.support.passkeys import (
     add,
     creation_options,
@@ -29,7 +30,6 @@ from tests.support.passkeys import (
     log_in,
     login_options,
     make_passkey,
-    reauthenticate,
     reauthenticate_by,
     send_login,
 )

@@ -21,6 +21,7 @@ from tests.support.authenticator import (
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.concurrency import run_simultaneously
 from tests.support.email_client import verify_all
+from tests.support.factor_client import enrol
 from tests.support.passkeys import (
     add,
     add_passkey,
@@ -31,25 +32,11 @@ from tests.support.passkeys import (
     make_passkey,
     send_login,
     stored_session,
-    turn_on_totp,
 )
-from tests.support.tokens import OTHER_KEY, reset_token
+from tests.support.tokens import reset_token
 
 CHALLENGE_SECONDS = 300
 REQUESTS = 16
-
-
-@pytest.fixture
-def settings(settings):
-    """Return settings with a key for second factors."""
-    return {**settings, "SECRETS_KEY": OTHER_KEY}
-
-
-@pytest.fixture
-def eves_passkey(api, eve):
-    """Return the passkey of Eve."""
-    verify_all()
-    return add_passkey(api, eve["token"])
 
 
 @pytest.fixture
@@ -132,7 +119,7 @@ class TestLogin:
             assert listed(api, verified["token"])[0]["backed_up"] is backed_up
 
     def test_login_needs_no_code_of_a_second_factor(self, api, verified, passkey):
-        turn_on_totp(api, verified["token"])
+        enrol(api, verified)
         assert api.log_in().json()["error"] == "SecondFactorRequiredError"
         assert is_next_pair(log_in(api, passkey))
 

@@ -25,9 +25,9 @@ from tests.support.passkeys import (
     login_options,
     make_passkey,
     send_login,
-    snapshot,
 )
 from tests.support.smtp_server import token_in
+from tests.support.snapshot import snapshot
 from tests.support.tokens import link_token, reset_token, store_changes
 
 

@@ -9,27 +9,18 @@ from tests.support.assertions import assert_error
 from tests.support.authenticator import assertion, new_passkey, to_text
 from tests.support.client import EVE
 from tests.support.concurrency import run_simultaneously
-from tests.support.email_client import verify_all
+from tests.support.factor_client import enrol, reauthenticate
 from tests.support.passkeys import (
     add_passkey,
     creation_options,
     log_in,
     login_options,
-    reauthenticate,
     reauthenticate_by,
     stored_session,
-    turn_on_totp,
 )
-from tests.support.tokens import OTHER_KEY
 
 RECENT_SECONDS = 600
 REQUESTS = 16
-
-
-@pytest.fixture
-def settings(settings):
-    """Return settings with a key for second factors."""
-    return {**settings, "SECRETS_KEY": OTHER_KEY}
 
 
 @pytest.fixture
@@ -37,13 +28,6 @@ def old(clock, verified, passkey):
     """Return the tokens of Ada, who has a passkey and whose login is no longer recent."""
     clock.shift(RECENT_SECONDS + 1)
     return verified
-
-
-@pytest.fixture
-def eves_passkey(api, eve):
-    """Return the passkey of Eve."""
-    verify_all()
-    return add_passkey(api, eve["token"])
 
 
 def is_recent(api, token):
@@ -93,7 +77,7 @@ class TestReauthenticate:
         assert not is_recent(api, api.refresh(pair["refresh_token"]).json()["token"])
 
     def test_user_with_a_second_factor_may_use_a_passkey(self, api, verified, passkey, clock):
-        turn_on_totp(api, verified["token"])
+        enrol(api, verified)
         clock.shift(RECENT_SECONDS + 1)
         response = reauthenticate_by(api, verified["token"], passkey)
         assert is_recent(api, response.json()["token"])

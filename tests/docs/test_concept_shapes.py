@@ -3,7 +3,6 @@
 import json
 import re
 
-import pyotp
 import pytest
 from bson import ObjectId, json_util
 from pymongo import MongoClient
@@ -27,6 +26,7 @@ from services.token_service import (
 )
 from tests.support.authenticator import assertion, new_passkey, registration, to_bytes
 from tests.support.client import ADA, EVE, NEW_PASSWORD
+from tests.support.factor_client import enrol
 from tests.support.markdown import code, sections, table
 from tests.support.processes import HOME
 from tests.support.smtp_server import token_in
@@ -62,13 +62,6 @@ def change_email(api, token, email, password):
 def delete_user(api, token, password):
     response = api.delete("/api/users/me", token=token, json={"current_password": password})
     assert response.status_code == 200
-
-
-def turn_on_totp(api, token):
-    """Add a second factor and return its recovery codes."""
-    secret = api.post("/api/auth/mfa/totp", token=token).json()["secret"]
-    body = {"code": pyotp.TOTP(secret).now()}
-    return api.post("/api/auth/mfa/totp/confirm", token=token, json=body).json()["recovery_codes"]
 
 
 def log_in_by_recovery_code(api, code, password):
@@ -202,7 +195,7 @@ class TestDocuments:
         pair = api.refresh(pair["refresh_token"]).json()
         change = {"current_password": ADA["password"], "password": NEW_PASSWORD}
         pair = api.put("/api/auth/password", token=pair["token"], json=change).json()
-        codes = turn_on_totp(api, pair["token"])
+        codes = enrol(api, pair).recovery_codes
         pair = api.refresh(pair["refresh_token"]).json()
         log_in_by_recovery_code(api, codes[0], NEW_PASSWORD)
         return add_passkey(api, pair["token"])
@@ -279,7 +272,7 @@ class TestTokens:
         tokens[CHANGE] = token_in(mailbox.wait_for(3)[-1])
         confirm(api, tokens[CHANGE])
         tokens[UNDO] = token_in(mailbox.wait_for(4)[-1])
-        turn_on_totp(api, ada["token"])
+        enrol(api, ada)
         tokens[MFA] = api.log_in(email=NEW_EMAIL).json()["mfa_token"]
         return {scope: decode_parts(token) for scope, token in tokens.items()}
 

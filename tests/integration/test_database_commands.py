@@ -19,8 +19,8 @@ from tests.support.database_commands import recorded_commands
 from tests.support.email_client import verify_all
 from tests.support.email_owners import change_email, link_token, wait_for_change
 from tests.support.emails import queue_email
-from tests.support.factor_client import confirm_totp, start_totp
-from tests.support.passkeys import add_passkey, log_in, reauthenticate
+from tests.support.factor_client import confirm_totp, reauthenticate, start_totp
+from tests.support.passkeys import add_passkey, log_in
 from tests.support.tokens import reset_token
 
 NUMBERS = itertools.count()

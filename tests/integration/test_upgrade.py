@@ -18,6 +18,7 @@ from tests.support.assertions import assert_error
 from tests.support.client import ADA, EVE
 from tests.support.email_owners import change_email, link_token
 from tests.support.emails import recipients
+from tests.support.factor_client import enrol
 from tests.support.old_documents import (
     MOVIES,
     NOW,
@@ -27,7 +28,6 @@ from tests.support.old_documents import (
     remove_old_documents,
     store_old_documents,
 )
-from tests.support.passkeys import turn_on_totp
 from tests.support.processes import HOME, environment
 from tests.support.smtp_server import token_in
 from tests.support.tokens import decode_parts, sign
@@ -191,7 +191,7 @@ class TestUserOfTheVersionBefore:
         factors = api.get("/api/auth/mfa", token=pair["token"]).json()
         assert factors == {"totp": False, "passkeys": 0, "recovery_codes_left": 0}
         user.modify(set__verified_at=1.0)
-        turn_on_totp(api, pair["token"])
+        enrol(api, pair)
         assert api.log_in().json()["error"] == "SecondFactorRequiredError"
 
     def test_account_is_deleted(self, api, pair):

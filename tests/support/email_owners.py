@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
-from mongoengine.connection import get_db
 from requests import Response
 
 from database import emails
-from database.documents import DOCUMENTS
 from database.emails import ReservedEmail
 from database.models import ADMIN, Job, User
 from services import email_service, session_service
@@ -20,6 +18,7 @@ from services.session_service import BY_PASSWORD
 from services.token_service import CHANGE, CONFIRM, PWD_RESET, UNDO
 from tests.support.client import ADA, NEW_PASSWORD, ApiClient
 from tests.support.smtp_server import Mailbox, text_of
+from tests.support.snapshot import snapshot
 from tests.support.users import create_user, hash_of_password
 
 FIRST, PRESENT, NEXT = "ada@first.example", ADA["email"], "ada@next.example"
@@ -87,15 +86,8 @@ class Owners:
             }
         ReservedEmail.objects(until__lt=time.time() + TAKE_SECONDS).delete()
         Job.objects.delete()
-        self._stored = {document: list(document.objects.as_pymongo()) for document in DOCUMENTS}
-
-    def restore(self) -> None:
-        """Store again what there was at first, and nothing else."""
-        for document, stored in self._stored.items():
-            collection = get_db()[document._get_collection_name()]
-            collection.delete_many({})
-            if stored:
-                collection.insert_many(stored)
+        # It stores again what there was at first, and nothing else.
+        self.restore = snapshot()
 
     def send(self, method: str, path: str, name: str = "", **fields: Any) -> Response:
         """Send a request with the access token of a user, if one is named."""

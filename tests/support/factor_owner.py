@@ -3,11 +3,9 @@
 from typing import Any
 
 from flask import Flask
-from mongoengine.connection import get_db
 from requests import Response
 
 from database import emails
-from database.documents import DOCUMENTS
 from database.models import Job, User
 from services import auth_service, factor_service, token_service
 from services.mail_kinds import RECOVERY_CODE_USED
@@ -16,6 +14,7 @@ from services.token_service import ACCESS
 from tests.support.client import ADA, NEW_PASSWORD, ApiClient
 from tests.support.email_owners import NEXT, change_email, wait_for_change
 from tests.support.factor_client import code_of
+from tests.support.snapshot import snapshot
 from tests.support.tokens import reset_token
 from tests.support.users import create_user, hash_of_password
 
@@ -37,7 +36,7 @@ class FactorOwner:
         self.change_token = wait_for_change(app, user, NEXT, "b" * 24)
         self.reset_token = reset_token(app, user.reload())
         Job.objects.delete()
-        self._stored = {document: list(document.objects.as_pymongo()) for document in DOCUMENTS}
+        self._restore_stored = snapshot()
         self._first_pair = self.pair
 
     def _open_sessions(self, user: User, is_in_force: bool) -> None:
@@ -54,11 +53,7 @@ class FactorOwner:
     def restore(self) -> None:
         """Store again what there was at first, and nothing else."""
         self.pair = self._first_pair
-        for document, stored in self._stored.items():
-            collection = get_db()[document._get_collection_name()]
-            collection.delete_many({})
-            if stored:
-                collection.insert_many(stored)
+        self._restore_stored()
 
     def send(self, method: str, path: str, **fields: Any) -> Response:
         """Send a request with Ada's access token."""

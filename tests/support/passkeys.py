@@ -1,13 +1,9 @@
 """Requests about passkeys, by users whose device is a software authenticator."""
 
-from collections.abc import Callable
 from typing import Any
 
-import pyotp
 import requests
-from mongoengine.connection import get_db
 
-from database.documents import DOCUMENTS
 from database.models import Job, User
 from tests.support.authenticator import (
     ES256,
@@ -18,6 +14,7 @@ from tests.support.authenticator import (
     to_bytes,
 )
 from tests.support.client import ApiClient
+from tests.support.factor_client import reauthenticate
 
 NAME = "Ada's phone"
 
@@ -74,24 +71,12 @@ def log_in(api: ApiClient, passkey: Passkey, **changes: Any) -> requests.Respons
     return send_login(api, assertion(passkey, login_options(api), **changes))
 
 
-def reauthenticate(api: ApiClient, token: str, **proof: Any) -> requests.Response:
-    return api.post("/api/auth/reauthenticate", token=token, json=proof)
-
-
 def reauthenticate_by(
     api: ApiClient, token: str, passkey: Passkey, **changes: Any
 ) -> requests.Response:
     """Reauthenticate by passkey, with a challenge of its own, and what `assertion` changes."""
     credential = assertion(passkey, login_options(api), **changes)
     return reauthenticate(api, token, credential=credential)
-
-
-def turn_on_totp(api: ApiClient, token: str) -> None:
-    """Turn on the second factor of the user of an access token."""
-    secret = api.post("/api/auth/mfa/totp", token=token).json()["secret"]
-    code = pyotp.TOTP(secret).now()
-    response = api.post("/api/auth/mfa/totp/confirm", token=token, json={"code": code})
-    assert response.status_code == 200, response.text
 
 
 def stored_session() -> Any:
@@ -103,17 +88,3 @@ def stored_session() -> Any:
 def queued_mails() -> list[str]:
     """Return the kinds of the emails that are queued, oldest first."""
     return [job.arguments["mail"] for job in Job.objects.order_by("created_at")]
-
-
-def snapshot() -> Callable[[], None]:
-    """Return a function that stores again all that is stored now, and nothing else."""
-    stored = {document: list(document.objects.as_pymongo()) for document in DOCUMENTS}
-
-    def restore() -> None:
-        for document, copies in stored.items():
-            collection = get_db()[document._get_collection_name()]
-            collection.delete_many({})
-            if copies:
-                collection.insert_many(copies)
-
-    return restore
