@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.support.processes import HOME
 
@@ -19,6 +19,9 @@ FLAGS += ["--no-first-run", "--disable-component-update", "--disable-gpu"]
 HTTP_ERROR = "Failed to load resource: the server responded with a status"
 
 OpenPage = Callable[..., Page]
+
+# As long as clicks wait; by default 5 s, which a busy machine may need to load a page.
+expect.set_options(timeout=30_000)
 
 AXE = HOME / ".venv/npm/node_modules/axe-core/axe.min.js"
 NEEDS_AXE = pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: make browser")

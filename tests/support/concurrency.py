@@ -22,7 +22,7 @@ def run_simultaneously(count: int, call: Callable[[int], Any]) -> list[Any]:
     return results
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 10) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
     """Return what condition returns once it is true; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
