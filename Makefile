@@ -50,7 +50,7 @@ test-rest: install  ## What make test leaves out: docs, resilience, property, br
 
 test-all: test test-rest  ## Every test
 
-browser: install  ## What the tests with browsers and API clients need, on Debian or Ubuntu, as root; without it they skip
+browser:  ## What the tests with browsers and API clients need, on Debian or Ubuntu, as root; without it they skip
 	command -v chromium >/dev/null && command -v npm >/dev/null || (apt-get update -qq && apt-get install -yqq chromium npm)
 	npm install --silent --no-save --prefix .venv/npm axe-core@4.14.1 httpyac@6.16.7 newman@6.2.2 openapi-to-postmanv2@6.3.3
 
