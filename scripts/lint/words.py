@@ -20,6 +20,7 @@ CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 class RetiredWord(NamedTuple):
     """A pattern and what to write instead; in a [names] section it is for Python names alone."""
 
+    written: str
     pattern: re.Pattern[str]
     replacement: str
     is_name: bool
@@ -34,7 +35,7 @@ def read_words() -> Iterator[RetiredWord]:
         elif line and not line.startswith("#"):
             pattern, _, replacement = line.partition(" => ")
             is_name = section.startswith("names")
-            yield RetiredWord(_compile(pattern, is_name), replacement, is_name)
+            yield RetiredWord(pattern, _compile(pattern, is_name), replacement, is_name)
 
 
 def _compile(pattern: str, is_name: bool) -> re.Pattern[str]:
@@ -46,6 +47,8 @@ def _compile(pattern: str, is_name: bool) -> re.Pattern[str]:
 
 WORDS = [word for word in read_words() if not word.is_name]
 NAMES = [word for word in read_words() if word.is_name]
+# One search shows that a text has none of them, as is nearly always so.
+ANY_WORD = _compile("|".join(word.written for word in WORDS), is_name=False)
 
 
 def check(files: list[SourceFile]) -> Iterator[Finding]:
@@ -71,7 +74,7 @@ def _check_text(path: str, text: str) -> Iterator[Finding]:
 def _find(text: str) -> Iterator[Finding]:
     """Find words; `OutboxThread` is read as `Outbox_Thread`, and an underscore separates words."""
     split = CAMEL_CASE.sub("_", text)
-    for word in WORDS:
+    for word in WORDS if ANY_WORD.search(split) else ():
         for match in word.pattern.finditer(split):
             line = split.count("\n", 0, match.start()) + 1
             yield Finding("", line, _message("word", match.group(), word.replacement), RULE)
