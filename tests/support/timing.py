@@ -1,8 +1,9 @@
 """Which of two requests takes longer: times of pairs, so that the load of the machine cancels."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from itertools import tee
 from statistics import median
 
 from requests import Response
@@ -12,23 +13,27 @@ PAIRS = 250
 LOGIN_PAIRS = 40
 
 Send = Callable[[], Response]
+Times = tuple[timedelta, timedelta]
 
 
-def time_pairs(one: Send, other: Send, pairs: int = PAIRS) -> list[tuple[timedelta, timedelta]]:
-    """Return the times of one and of the other; which of a pair is sent first is random."""
-    times = []
+def time_pairs(one: Send, other: Send, pairs: int = PAIRS) -> Iterator[Times]:
+    """Yield the times of one and of the other; which of a pair is sent first is random."""
     for _ in range(pairs):
         elapsed = {send: send().elapsed for send in random.sample([one, other], 2)}
-        times.append((elapsed[one], elapsed[other]))
-    return times
+        yield elapsed[one], elapsed[other]
 
 
-def share_of_slower(times: list[tuple[timedelta, timedelta]]) -> float:
-    """Return in which share of pairs one took longer than the other."""
-    return sum(one > other for one, other in times) / len(times)
+def falls_on_both_sides(times: Iterable[Times], count: int) -> bool:
+    """Return whether each is the slower one in so many pairs; end as soon as that is sure."""
+    sides = {True: 0, False: 0}
+    for one, other in times:
+        sides[one > other] += 1
+        if min(sides.values()) >= count:
+            return True
+    return False
 
 
-def relative_difference(times: list[tuple[timedelta, timedelta]]) -> float:
+def relative_difference(times: list[Times]) -> float:
     """Return by how much one takes longer, as a share of the other's time; medians of pairs."""
     difference = median(one - other for one, other in times)
     return abs(difference) / median(other for _, other in times)
@@ -41,12 +46,12 @@ def is_even_login(one: Send, other: Send) -> bool:
     a quiet machine they decide most pairs.
     """
     for _ in range(2):
-        times = time_pairs(one, other, LOGIN_PAIRS)
-        if 0.25 <= share_of_slower(times) <= 0.75 or relative_difference(times) < 0.03:
+        times, kept = tee(time_pairs(one, other, LOGIN_PAIRS))
+        if falls_on_both_sides(times, LOGIN_PAIRS // 4) or relative_difference(list(kept)) < 0.03:
             return True
     return False
 
 
 def is_even(one: Send, other: Send) -> bool:
-    """Return whether the share is that of a coin; by chance one run of 600 is not: try again."""
-    return any(0.4 <= share_of_slower(time_pairs(one, other)) <= 0.6 for _ in range(2))
+    """Return whether 0.4 to 0.6 are slower; of a coin one run of 600 is not: try again."""
+    return any(falls_on_both_sides(time_pairs(one, other), PAIRS * 2 // 5) for _ in range(2))
