@@ -35,8 +35,11 @@ from tests.support.interleaving import Interruption, interruption  # noqa: E402
 from tests.support.passkeys import add_passkey  # noqa: E402
 from tests.support.processes import Server  # noqa: E402
 from tests.support.settings import SECRETS_KEY  # noqa: E402
+from tests.support.shared_work import share_work  # noqa: E402
 from tests.support.smtp_server import Mailbox, smtp_server, token_in  # noqa: E402
 from tests.support.tokens import KEY  # noqa: E402
+
+share_work()
 
 # Every run tries the same examples, without a deadline because machines are noisy.
 # `pytest --hypothesis-profile=hour` looks for new ones for about that long.
