@@ -14,7 +14,6 @@ from tests.support.processes import GunicornServer, free_port
 from tests.support.tokens import KEY
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx on PATH"),
 ]

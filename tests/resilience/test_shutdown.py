@@ -15,8 +15,6 @@ from tests.support.concurrency import wait_until
 from tests.support.emails import queue_emails, user_emails
 from tests.support.processes import GunicornServer
 
-pytestmark = pytest.mark.alone
-
 GET = b"GET /api/movies HTTP/1.1\r\nHost: x\r\n\r\n"
 BODY = b'{"email": "ada@example.com"}'
 POST = b"POST /api/auth/forgot HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
