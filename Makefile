@@ -40,11 +40,9 @@ test: install  ## The API specification, unit and integration tests; MONGODB_URI
 	$(BIN)/python -m pytest -n 2 tests/api tests/unit tests/integration
 
 test-rest: install  ## What make test leaves out: docs, resilience, property, browsers, a second database
-	$(BIN)/python -m pytest -n 2 tests/property -m 'slow or not slow'
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/docs -m 'slow or not slow'
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/resilience -m 'not alone'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/property tests/resilience tests/docs -m 'not alone'
 	$(BIN)/python -m pytest tests/resilience -m alone
-	$(BIN)/python -m pytest -n 2 tests/api tests/unit tests/integration -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/integration tests/api tests/unit -m slow
 	.ci/secantusdb $(BIN)/python -m pytest -n 2 tests/api tests/integration -m 'not embedded and not slow' \
 	  -k 'not 1000_jobs' $(OF_HTTP:%=--ignore=tests/api/test_%.py) $(OF_A_PROCESS:%=--ignore=tests/integration/test_%.py)
 
