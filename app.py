@@ -11,11 +11,10 @@ from flask.cli import FlaskGroup
 
 from commands.registry import initialize_commands
 from config import MAX_BODY_BYTES, load_settings
-from database.passkeys import Challenge
 from infra.logging import initialize_logging
 from jobs.worker import Worker
 from resources.routes import initialize_routes
-from services import email_change_service, mail_queue, mail_service, movie_service
+from services import event_service, expiry_service, mail_queue, mail_service, movie_service
 from services.health_service import start_metrics
 from services.languages import initialize_languages
 from services.mail_templates import initialize_mail_templates
@@ -32,6 +31,7 @@ from web.request_log import initialize_request_log
 JOB_HANDLERS = {
     mail_queue.SEND_EMAIL: mail_service.send_email,
     movie_service.DELETE_MOVIES: movie_service.delete_movies,
+    event_service.STORE_EVENT: event_service.store_deferred,
 }
 UNNEEDED_JOBS = {mail_queue.SEND_EMAIL: mail_queue.find_unneeded}
 
@@ -48,7 +48,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     _initialize_background(app)
     initialize_rate_limits(app)
     if not _is_command_lookup():
-        open_current_database(app)
+        open_current_database(app, is_server=True)
     initialize_jwt(app)
     initialize_errors(app)
     initialize_headers(app)
@@ -72,15 +72,11 @@ def _load_config(app: Flask, config: Mapping[str, Any]) -> None:
 
 def _initialize_background(app: Flask) -> None:
     mail_service.mail.init_app(app)
-    app.extensions["worker"] = Worker(app, JOB_HANDLERS, UNNEEDED_JOBS, _delete_expired)
+    sweep = expiry_service.delete_expired
+    app.extensions["worker"] = Worker(app, JOB_HANDLERS, UNNEEDED_JOBS, sweep)
     app.before_request(app.extensions["worker"].start)  # for `flask run`; servers start it earlier
     # Called by run.py and gunicorn.conf.py, after any fork.
     app.extensions["start_metrics"] = partial(start_metrics, app)
-
-
-def _delete_expired() -> None:
-    email_change_service.delete_expired()
-    Challenge.delete_expired()
 
 
 def _is_command_lookup() -> bool:

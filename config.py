@@ -1,55 +1,40 @@
 """Settings: read from the environment and .env once at start, typed and checked."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from click import ClickException
-from dotenv import dotenv_values
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import OneOf, Range
 
+import production_checks
 import setting_checks
-from key_strength import reasons_against
+from production_checks import ROTATING_KEYS
 from setting_checks import MAX_SECONDS, split
+from setting_sources import HOME, SettingsError, read_sources
 
-HOME = Path(__file__).parent
 DEVELOPMENT = "development"
 PRODUCTION = "production"
-REQUIRED_IN_PRODUCTION = ("JWT_SECRET_KEY", "MONGODB_URI", "MAIL_SERVER", "PUBLIC_URL")
-SECRET_BYTES = 32
-# Lists that rotate, and what is said of removing a key that can be guessed.
-ROTATING_KEYS = {
-    "JWT_SECRET_KEY": "Remove the old one, which logs out everyone whose token it signed.",
-    "SECRETS_KEY": "",
-}
 MAX_BODY_BYTES = 64 * 1024
 # EMAIL_VERIFICATION: whether an email has to be proved to be the user's before a login.
 OFF = "off"
 OPTIONAL = "optional"
 REQUIRED = "required"
 VERIFICATION = (OFF, OPTIONAL, REQUIRED)
-LINK_PAGES = {"RESET_URL": "reset", "CONFIRM_URL": "confirm", "UNDO_URL": "undo"}
+LINK_PAGES = {
+    "RESET_URL": "reset",
+    "CONFIRM_URL": "confirm",
+    "UNDO_URL": "undo",
+    "INVITE_URL": "invite",
+}
+# PASSWORD_BREACHED_FAIL: what happens to a password that can't be looked up.
+OPEN = "open"
+CLOSED = "closed"
 # A learner who tries things out should not meet a limit. Limits that are set explicitly apply as
 # they are.
 DEVELOPMENT_LIMIT_FACTOR = 10
-# Old name → new name. Both are read, the new one wins, and the old one is logged as a warning.
-RENAMED_SETTINGS = {
-    "RATELIMIT_LOGIN_PER_ADDRESS": "RATELIMIT_LOGIN_PER_EMAIL",
-    "RATELIMIT_FORGOT_PER_ADDRESS": "RATELIMIT_FORGOT_PER_EMAIL",
-    "RATELIMIT_PASSWORD_PER_ACCOUNT": "RATELIMIT_PASSWORD_PER_USER",
-}
-
-
-class SettingsError(ClickException):
-    """The settings can't be used; the message has one line for each that is wrong."""
-
-    def __init__(self, wrong: Mapping[str, list[str]]) -> None:
-        """Take a list of sentences for each setting."""
-        lines = [f"  {name}: {' '.join(sentences)}" for name, sentences in sorted(wrong.items())]
-        super().__init__("\n".join(["These settings can't be used:", *lines]))
 
 
 def _limit(default: str) -> fields.String:
@@ -87,6 +72,8 @@ class SettingsSchema(Schema):
     UNDO_TOKEN_EXPIRE_DAYS = fields.Integer(load_default=7, validate=Range(1, 10**4))
     CONFIRM_URL = fields.String(load_default=None, validate=setting_checks.LINK)
     UNDO_URL = fields.String(load_default=None, validate=setting_checks.LINK)
+    INVITE_TOKEN_EXPIRE_HOURS = fields.Integer(load_default=72, validate=Range(1, 720))
+    INVITE_URL = fields.String(load_default=None, validate=setting_checks.LINK)
     SECRETS_KEY = fields.String(load_default=None)
     PASSKEY_ORIGINS = fields.String(load_default=None, validate=setting_checks.check_apps)
     REAUTHENTICATE_SECONDS = fields.Integer(load_default=600, validate=Range(1, MAX_SECONDS))
@@ -107,6 +94,10 @@ class SettingsSchema(Schema):
     BCRYPT_LOG_ROUNDS = fields.Integer(load_default=12, validate=Range(4, 31))
     PASSWORD_MIN_LENGTH = fields.Integer(load_default=8, validate=Range(1, 128))
     PASSWORD_MIN_SCORE = fields.Integer(load_default=2, validate=Range(0, 4))
+    PASSWORD_WORDS = fields.String(load_default="movie,bag")
+    PASSWORD_BREACHED = fields.String(load_default=None, validate=setting_checks.check_breached)
+    PASSWORD_BREACHED_FAIL = fields.String(load_default=OPEN, validate=OneOf([OPEN, CLOSED]))
+    EVENT_DAYS = fields.Integer(load_default=90, validate=Range(1, 10**4))
     CORS_ORIGINS = fields.String(load_default=None)
     METRICS_HOST = fields.String(load_default="127.0.0.1")
     METRICS_PORT = fields.Integer(load_default=None, validate=Range(1, 65535))
@@ -139,7 +130,7 @@ class SettingsSchema(Schema):
         if not all(map(setting_checks.ORIGIN.fullmatch, split(data.get("CORS_ORIGINS")))):
             wrong["CORS_ORIGINS"] = ["Must be origins as browsers send them, each by name."]
         if data.get("APP_ENV") == PRODUCTION:
-            wrong |= _unsafe_in_production(data)
+            wrong |= production_checks.problems(data)
         if wrong:
             raise ValidationError(wrong)
 
@@ -152,6 +143,8 @@ class SettingsSchema(Schema):
             data[name] = data[name] or f"{data['PUBLIC_URL']}/{page}/{{token}}"
         data["DATA_DIR"] = Path(data["DATA_DIR"]).resolve()
         data["MAIL_LOCALES"] = setting_checks.parse_locales(data["MAIL_LOCALES"])
+        host = urlsplit(data["PUBLIC_URL"]).hostname or ""
+        data["PASSWORD_WORDS"] = [*split(data["PASSWORD_WORDS"]), host]
         data["CORS_ORIGINS"] = split(data["CORS_ORIGINS"])
         data["PASSKEY_ORIGINS"] = split(data["PASSKEY_ORIGINS"])
         # The first key signs or encrypts, all verify or decrypt. Development creates a missing one.
@@ -166,18 +159,6 @@ class SettingsSchema(Schema):
 LIMITS = [name for name in SettingsSchema().fields if re.search("^RATELIMIT_.*_PER_", name)]
 
 
-def _unsafe_in_production(data: Mapping[str, Any]) -> dict[str, list[str]]:
-    wrong: dict[str, list[str]] = {}
-    for name, advice in ROTATING_KEYS.items():
-        keys = data.get(name)
-        if keys and (reasons := list(reasons_against(split(keys), SECRET_BYTES, advice))):
-            wrong[name] = reasons
-    for name in REQUIRED_IN_PRODUCTION:
-        if name in data and data[name] is None:  # an invalid one is missing in data, and reported
-            wrong[name] = ["Is needed in production."]
-    return wrong
-
-
 def _loosen(limits: str) -> str:
     return re.sub(r"\d+(?= per)", lambda it: str(int(it[0]) * DEVELOPMENT_LIMIT_FACTOR), limits)
 
@@ -190,36 +171,10 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     Raises:
         SettingsError: a setting is missing or can't be read; the message names each.
     """
-    given = _read_sources(overrides or {})
-    renamed = {old: new for old, new in RENAMED_SETTINGS.items() if old in given}
-    given = {new: given[old] for old, new in renamed.items()} | given
+    given, renamed = read_sources(overrides or {})
     try:
         settings: dict[str, Any] = SettingsSchema().load(given)
     except ValidationError as error:
         raise SettingsError(error.messages_dict) from None
     unknown = sorted(given.keys() - renamed.keys() - SettingsSchema().fields.keys())
     return settings | {"RENAMED_SETTINGS_IN_USE": renamed, "UNKNOWN_SETTINGS": unknown}
-
-
-def env_file() -> Path:
-    """Return the path of the file with settings, which may be missing."""
-    return Path(os.environ.get("ENV_FILE_LOCATION") or HOME / ".env")
-
-
-def _read_sources(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        from_file = dotenv_values(env_file(), interpolate=False)
-        # The `flask` command has put these into the environment, where pa${ss}word is paword.
-        interpolated = dotenv_values(env_file())
-    except (OSError, ValueError) as error:
-        raise SettingsError({"ENV_FILE_LOCATION": [_reason(error)]}) from None
-    environment = {name: v for name, v in os.environ.items() if v != interpolated.get(name)}
-    given: dict[str, Any] = {}
-    for source in (from_file, environment, overrides):
-        given |= {name: value for name, value in source.items() if value not in ("", None)}
-    return given
-
-
-def _reason(error: Exception) -> str:
-    # The text of a UnicodeDecodeError shows a byte of what may be a secret.
-    return str(error) if isinstance(error, OSError) else "Must be a text in UTF-8."

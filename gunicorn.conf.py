@@ -7,7 +7,7 @@ from typing import Any
 
 from gunicorn import glogging
 
-from config import SettingsError, load_settings
+from config import load_settings
 from deploy.gunicorn_worker import Worker
 from deploy.master import (
     SHARED_MEMORY,
@@ -19,6 +19,7 @@ from deploy.master import (
 )
 from infra.logging import configure_handler
 from infra.password_hashing import CORES, SERVER_THREADS
+from setting_sources import SettingsError
 
 try:
     settings = load_settings()

@@ -8,10 +8,11 @@ from ipaddress import ip_address
 from flask import Flask
 
 from app import create_app
-from config import DEVELOPMENT, DEVELOPMENT_LIMIT_FACTOR, SettingsError
+from config import DEVELOPMENT, DEVELOPMENT_LIMIT_FACTOR
 from database.db import without_credentials
 from infra.http_server import Server, create_server
 from infra.password_hashing import SERVER_THREADS
+from setting_sources import SettingsError
 
 IPV6 = 6
 LOOPBACK = {4: "127.0.0.1", IPV6: "::1"}

@@ -1,5 +1,6 @@
 """What the value of a setting may be, where its type does not say it."""
 
+import os
 import re
 from pathlib import Path
 
@@ -30,6 +31,7 @@ ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]+)?")
 PASSKEY_ORIGIN = re.compile(
     r"(https://[a-z0-9.-]+|http://localhost)(:[0-9]+)?|android:apk-key-hash:[A-Za-z0-9_-]{43}"
 )
+RANGE_API = re.compile(r"(https://[^@\s]|http://(localhost|127\.0\.0\.1|\[::1\])[:/])[^@\s]*\Z")
 # (?a:…) restricts \w to ASCII.
 ADDRESS = r"(?a:[\w.+-]+@[\w.-]+)"
 SENDER = Regexp(
@@ -85,6 +87,18 @@ def check_templates(folder: str) -> None:
     if wrong := [it.name for it in texts if not SUBJECT.match(it.read_bytes())]:
         names = ", ".join(wrong)
         raise ValidationError(f"Must begin with a line Subject: … and an empty line, in {names}.")
+
+
+def check_breached(where: str) -> None:
+    """Raise ValidationError unless it is a file that can be read, or a URL; http: on this machine.
+
+    A digest of a password would be readable on its way otherwise.
+    """
+    if "://" in where:
+        if not RANGE_API.match(where):
+            raise ValidationError("Must be a file, or an https:// URL.")
+    elif not os.access(where, os.R_OK) or not Path(where).is_file():
+        raise ValidationError("Must be a file that can be read, or an https:// URL.")
 
 
 def split(text: str | None) -> list[str]:

@@ -22,10 +22,12 @@ def check() -> None:
 
 
 @db.command("upgrade")
-def upgrade_documents() -> None:
-    """Change the documents that an earlier version stored; stop all its processes first.
+@click.option("--again", is_flag=True, help="Run the latest change again if none is due.")
+def upgrade_documents(again: bool) -> None:
+    """Change the documents that an earlier version stored.
 
-    It can be interrupted and run again.
+    CHANGELOG.md says whether all its processes must be stopped first. It can be interrupted and
+    run again.
     """
-    if not upgrade(on_start=click.echo):
+    if not upgrade(on_start=click.echo, again=again):
         click.echo("Nothing to upgrade.")

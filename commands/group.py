@@ -38,7 +38,7 @@ class Group(AppGroup):
         def decorate(function: Callable[..., Any]) -> click.Command:
             @wraps(function)
             def run(*arguments: Any, **given: Any) -> Any:
-                _announce_database(current_app.config, creates)
+                announce_database(current_app.config, creates)
                 self._open(current_app._get_current_object())  # type: ignore[attr-defined]  # of LocalProxy
                 return function(*arguments, **given)
 
@@ -60,7 +60,7 @@ class Group(AppGroup):
             raise click.ClickException(f"The database does not answer: {error}") from None
 
 
-def _announce_database(config: Mapping[str, Any], creates: bool) -> None:
+def announce_database(config: Mapping[str, Any], creates: bool) -> None:
     """Print what a command works on; raises ClickException if it would read a new database."""
     uri, data_dir = config["MONGODB_URI"], config["DATA_DIR"]
     where = without_credentials(uri) if uri else f"embedded in {data_dir}"

@@ -1,11 +1,12 @@
 """`flask --app app movies`: manage the bag."""
 
-import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
 from commands.group import Group
+from commands.line_import import run_import
 from commands.movie_import import import_file
 from commands.users import find_user
 
@@ -24,19 +25,5 @@ def import_movies(file: Path, by: str | None) -> None:
     A name that ends with .csv is CSV with a header of name, casts and genres, and `|` between casts
     and between genres. Any other file has a JSON object with these fields on each line.
     """
-    if not file.is_file():
-        raise click.BadParameter("Must be a file that can be read twice.")
     owner_id = str(find_user(by).id) if by else NO_OWNER
-    with file.open("rb") as lines:
-        length = sum(1 for _ in lines)
-    hidden = not sys.stderr.isatty()
-    with click.progressbar(
-        length=length, file=sys.stderr, hidden=hidden, update_min_steps=100
-    ) as bar:
-        result = import_file(file, owner_id, _print_error, bar.update)
-    click.echo(f"{result.added} added, {result.skipped} skipped, {result.invalid} invalid")
-
-
-def _print_error(number: int, reason: str) -> None:
-    # Names of fields come from the file: they may hold escape sequences of a terminal.
-    click.echo(f"line {number}: {reason if reason.isprintable() else ascii(reason)}", err=True)
+    run_import(file, partial(import_file, file, owner_id))

@@ -2,16 +2,30 @@
 
 from flask import Flask
 
+from commands.check import check
 from commands.database import db
+from commands.events import events
 from commands.mail import mail
 from commands.movies import movies
+from commands.passwords import passwords
 from commands.pseudonym import print_pseudonym
 from commands.secret import secret
 from commands.sessions import sessions
-from commands.users import user
+from commands.user_import import user
 
 
 def initialize_commands(app: Flask) -> None:
     """Register every command."""
-    for command in (user, sessions, mail, movies, db, secret, print_pseudonym):
+    for command in (
+        user,
+        sessions,
+        events,
+        mail,
+        movies,
+        db,
+        secret,
+        passwords,
+        check,
+        print_pseudonym,
+    ):
         app.cli.add_command(command)

@@ -6,8 +6,8 @@ import click
 from flask import current_app
 
 from commands.group import Group
-from config import SECRET_BYTES
 from database.startup import open_database
+from production_checks import SECRET_BYTES
 from services import secret_service
 
 

@@ -1,18 +1,22 @@
 """`flask --app app user`: manage accounts."""
 
+import json
+
 import click
 
 from commands.group import Group
-from database.db import read_all
-from database.models import ADMIN, USER, User
-from schemas.auth import EmailSchema
+from database.db import BATCH_SIZE
+from database.factors import describe_factors
+from database.models import ADMIN, ROLES, USER, User
+from schemas.auth import EmailSchema, SessionSchema
 from schemas.base import iso, load
-from schemas.users import UserCreateSchema
+from schemas.users import UserCreateSchema, UserPageSchema, UserSchema
 from services import (
     auth_service,
     email_service,
     factor_service,
-    password_service,
+    invitation_service,
+    session_service,
     user_service,
 )
 
@@ -42,13 +46,93 @@ def create(email: str, name: str | None, admin: bool, password: str) -> None:
 
 
 @user.command("list")
-def list_users() -> None:
-    """List every account: id, role, time of signup, email."""
-    for account in read_all(User, "role", "created_at", "email"):
-        created = iso(account["created_at"])
-        click.echo(
-            f"{account['_id']}  {account.get('role', USER):5}  {created}  {account['email']}"
-        )
+@click.option("--email", help="Only the account with this email.")
+@click.option("--role", type=click.Choice(ROLES), help="Only those with this role.")
+@click.option("--disabled/--enabled", default=None, help="Only those that are, or are not.")
+@click.option("--q", "beginning", help="Only those whose email or a word of whose name begins so.")
+def list_users(
+    email: str | None, role: str | None, disabled: bool | None, beginning: str | None
+) -> None:
+    """List accounts in the order of signup: id, role, state, time of signup, email."""
+    given = {"email": email, "role": role, "q": beginning}
+    wanted = {name: it for name, it in given.items() if it is not None}
+    filters = load(UserPageSchema(), wanted)
+    filters.pop("limit")
+    if disabled is not None:
+        filters["disabled"] = disabled
+    after: str | None = ""
+    while after is not None:
+        accounts, after = user_service.list_page(BATCH_SIZE, after, **filters)
+        for account in accounts:
+            created, state = iso(account.created_at), _state(account)
+            click.echo(f"{account.id}  {account.role:5}  {state:8}  {created}  {account.email}")
+
+
+def _state(account: User) -> str:
+    if account.is_disabled:
+        return "disabled"
+    return "invited" if account.invited_at else "active"
+
+
+@user.command()
+@click.argument("email")
+def show(email: str) -> None:
+    """Show an account: what the API shows, its factors and how many sessions it has."""
+    account = find_user(email)
+    described = UserSchema().dump(account) | describe_factors(account)
+    described["sessions"] = len(session_service.list_active(account))
+    for name, value in described.items():
+        click.echo(f"{name}: {json.dumps(value, ensure_ascii=False)}")
+
+
+@user.command(creates=True)
+@click.argument("email")
+@click.option("--name", help="The name in emails to the user.")
+@click.option("--admin", is_flag=True, help="Make the user an admin once they accept.")
+@click.option("--locale", help="The language of emails, one of MAIL_LOCALES.")
+def invite(email: str, name: str | None, admin: bool, locale: str | None) -> None:
+    """Create an account whose owner sets the password by a link in a mail, and print its id.
+
+    Of an invitation that is pending, the mail is sent again.
+    """
+    account = User.get_by_email(normalize_email(email))
+    if account and account.invited_at:
+        user_service.mail_reset_link(account)
+        click.echo(account.id)
+        return
+    given = {"email": email, "name": name, "locale": locale, "role": ADMIN if admin else USER}
+    fields = {name: it for name, it in given.items() if it is not None}
+    click.echo(invitation_service.invite(**load(UserCreateSchema(), fields)).id)
+
+
+@user.command()
+@click.argument("email")
+def disable(email: str) -> None:
+    """Switch an account off: its sessions and links are void at once."""
+    user_service.set_disabled(find_user(email), True)
+
+
+@user.command()
+@click.argument("email")
+def enable(email: str) -> None:
+    """Switch an account on again; what was void stays void."""
+    user_service.set_disabled(find_user(email), False)
+
+
+@user.command()
+@click.argument("email")
+def sessions(email: str) -> None:
+    """List the sessions of an account, newest first: id, login, last use, IP, device."""
+    for session in SessionSchema(many=True).dump(session_service.list_active(find_user(email))):
+        times = f"{session['created_at']}  {session['last_used_at']}"
+        click.echo(f"{session['id']}  {times}  {session['ip'] or '-':15}  {session['device']}")
+
+
+@user.command()
+@click.argument("email")
+def logout(email: str) -> None:
+    """Revoke every session of an account: its user must log in again."""
+    session_service.revoke_all(find_user(email))
 
 
 @user.command()
@@ -87,7 +171,7 @@ def reset(email: str, factors: bool) -> None:
     account = find_user(email)
     if factors:
         factor_service.reset(account)
-    password_service.request_reset(account.email)
+    user_service.mail_reset_link(account)
 
 
 @user.command()

@@ -12,11 +12,13 @@ from mongoengine.connection import ConnectionFailure, get_connection, get_db
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, ConfigurationError, DuplicateKeyError, PyMongoError
 
-from config import SettingsError
+from setting_sources import SettingsError
 
 DATABASE_NAME = "movie-bag"
 # A whole operation, finding a server, and, where the first does not count, one step of it.
 TIMEOUTS = ("timeoutMS", "serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS")
+# A health check must not wait as long as a user.
+DATABASE_SECONDS = 2.0
 DUPLICATE_KEY = 11000
 BATCH_SIZE = 500
 # mongoengine wraps some of pymongo's errors.

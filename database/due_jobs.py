@@ -8,7 +8,7 @@ from bson import ObjectId
 from database.models import Job, Stored
 
 # What a worker has to know before it claims a job.
-FIELDS = ["kind", "arguments", "lane"]
+FIELDS = ["kind", "arguments", "lane", "created_at"]
 
 
 def find_due(limit: int, skipped_lanes: Iterable[str | None]) -> list[Stored]:

@@ -1,7 +1,7 @@
 """Changes of stored documents, each with a version: `flask --app app db upgrade`.
 
 A migration can be interrupted and run again: it works through what is not changed yet. Processes
-of the version before must be stopped first, because they would store documents of the old form.
+of the version before must be stopped first if they would store documents of the old form.
 """
 
 import logging
@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from database.db import insert_missing, read_batches
 from database.models import Job
+from database.users import name_keys
 
 COMMAND = "flask --app app db upgrade"
 # The collection and the document that hold the version of what is stored.
@@ -91,8 +92,33 @@ def _mail_arguments(mail: Stored) -> Stored:
     return {"mail": name, "email": mail["email"]}
 
 
+def index_users(on_progress: Progress) -> None:
+    """Store what users are found by: the words of their name, and when a session may expire.
+
+    The version before ignores both, so it may go on running.
+    """
+    users = get_db()["user"]
+    for batch in read_batches(users, ("name", "sessions", "sweep_at")):
+        if updates := [it for user in batch if (it := _indexed(user))]:
+            users.bulk_write(updates, ordered=False)
+        on_progress(len(batch))
+
+
+def _indexed(user: Stored) -> UpdateOne | None:
+    fields: Stored = {}
+    if user.get("name"):
+        fields["name_keys"] = name_keys(user["name"])
+    if user.get("sessions") and "sweep_at" not in user:
+        fields["sweep_at"] = 0.0  # the worker looks at once, and stores when to look again
+    return UpdateOne({"_id": user["_id"]}, {"$set": fields}) if fields else None
+
+
 # One per version, in order: the n-th leads from version n to n + 1.
-MIGRATIONS: tuple[Callable[[Progress], None], ...] = (rename_movie_fields, move_mails_to_jobs)
+MIGRATIONS: tuple[Callable[[Progress], None], ...] = (
+    rename_movie_fields,
+    move_mails_to_jobs,
+    index_users,
+)
 
 
 def stored_version() -> int:
@@ -111,10 +137,17 @@ def stored_version() -> int:
 
 
 def upgrade(
-    on_start: Callable[[str], None] = logger.info, on_progress: Progress = lambda _: None
+    on_start: Callable[[str], None] = logger.info,
+    on_progress: Progress = lambda _: None,
+    again: bool = False,
 ) -> int:
-    """Run the migrations that are due, in order; return how many those were."""
+    """Run the migrations that are due, in order; return how many those were.
+
+    If none is and `again` is set, run the latest: for what earlier processes stored since.
+    """
     due = MIGRATIONS[stored_version() :]
+    if again and not due:
+        due = MIGRATIONS[-1:]
     for version, migration in enumerate(due, len(MIGRATIONS) - len(due) + 1):
         on_start(f"Upgrading to version {version}: {(migration.__doc__ or '').splitlines()[0]}")
         migration(on_progress)
@@ -122,13 +155,13 @@ def upgrade(
     return len(due)
 
 
-def is_upgrade_due() -> bool:
-    """Return whether a migration is due.
+def count_due() -> int:
+    """Return how many migrations are due, 0 if a later version has upgraded the database.
 
     Raises:
         PyMongoError: the database is away.
     """
-    return stored_version() < len(MIGRATIONS)
+    return max(len(MIGRATIONS) - stored_version(), 0)
 
 
 def _store_version(version: int) -> None:

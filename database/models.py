@@ -29,6 +29,8 @@ META = {"strict": False, "auto_create_index": False}
 Stored = dict[str, Any]
 
 NO_SESSIONS: Stored = {"set__sessions": {}, "unset__pending_change": True}
+# Fields by which users are found or counted; most are those of few users.
+SPARSE = ("factors.totp.secret.key", "disabled_at", "sweep_at", "foreign_kind", "password")
 
 
 class Session(db.EmbeddedDocument):
@@ -39,12 +41,14 @@ class Session(db.EmbeddedDocument):
     the client that did it, under keys like g7: a bare 7 in a path could mean a place in a list.
     `without_grace` lists the generations that a change of the password, or a reauthentication,
     replaced. `auth_time` is when the user last proved who they are, `amr` by what (RFC 8176).
+    `ip` is that of the login or of the last refresh.
     """
 
     generation: int = db.IntField(default=0)
     created_at: float = db.FloatField(default=time.time)
     last_used_at: float = db.FloatField(default=time.time)
     user_agent: str = db.StringField(default="")
+    ip: str = db.StringField(default="")
     rotated: dict[str, float] = db.MapField(db.FloatField())
     refreshed_by: dict[str, dict[str, str]] = db.MapField(db.DictField())
     without_grace: list[int] = db.ListField(db.IntField())
@@ -60,8 +64,8 @@ class User(db.Document):
     They share a document, so that what must change together changes in one conditional update: a
     password reset sets the hash, increments `password_version` and empties `sessions`, or does
     nothing. `logins` counts the sessions ever created: the version that add_session checks.
-    What the fields from `email_version` to `former_emails` mean is in database/emails.py, and
-    `factors` in database/factors.py.
+    What the fields from `email_version` to `former_emails` mean is in database/emails.py,
+    `factors` in database/factors.py, those from `disabled_at` on in database/users.py.
     """
 
     email: str = db.StringField(required=True)
@@ -79,13 +83,20 @@ class User(db.Document):
     created_at: float = db.FloatField(default=time.time)
     logins: int = db.IntField(default=0)
     sessions: dict[str, Session] = db.MapField(db.EmbeddedDocumentField(Session))
+    disabled_at: float | None = db.FloatField()
+    invited_at: float | None = db.FloatField()
+    name_keys: list[str] = db.ListField(db.StringField())
+    devices: Stored = db.DictField()
+    sweep_at: float | None = db.FloatField()
+    foreign_kind: str | None = db.StringField()
 
     meta = {
         **META,
         "indexes": [
             {"fields": ["email"], "unique": True},
-            "role",
-            {"fields": ["factors.totp.secret.key"], "sparse": True},
+            ("role", "id"),
+            "name_keys",
+            *({"fields": [name], "sparse": True} for name in SPARSE),
         ],
     }
 
@@ -98,6 +109,11 @@ class User(db.Document):
     def is_verified(self) -> bool:
         """Return whether the user has proved that the email is theirs."""
         return self.verified_at is not None
+
+    @property
+    def is_disabled(self) -> bool:
+        """Return whether an operator has switched the account off."""
+        return self.disabled_at is not None
 
     @property
     def has_totp(self) -> bool:
@@ -146,14 +162,17 @@ class User(db.Document):
         sessions: dict[str, Stored] = stored.get("sessions", {})
         return sessions
 
-    def add_session(self, session_id: str, session: Session, evict: Iterable[str]) -> bool:
-        """Add a session and remove others; return whether it was added.
+    def add_session(
+        self, session_id: str, session: Session, evict: Iterable[str], sweep_at: float
+    ) -> bool:
+        """Add a session that expires at sweep_at or later, and remove others; return whether.
 
         It is not if the user changed the password or logged in elsewhere since read_sessions.
         """
         update: Stored = {
             "$set": {f"sessions.{session_id}": session.to_mongo()},
             "$inc": {"logins": 1},
+            "$min": {"sweep_at": sweep_at},
         }
         if removed := {f"sessions.{evicted}": 1 for evicted in evict}:
             update["$unset"] = removed
@@ -175,6 +194,7 @@ class User(db.Document):
             "$inc": {f"{session}.generation": 1},
             "$set": {
                 f"{session}.last_used_at": now,
+                f"{session}.ip": client["ip"],
                 f"{session}.rotated.{key}": now,
                 f"{session}.refreshed_by.{key}": client,
             },
@@ -182,6 +202,7 @@ class User(db.Document):
         }
         condition = {
             "_id": ObjectId(user_id),
+            "disabled_at": None,
             f"{session}.generation": generation,
             f"{session}.created_at": {"$gte": created_since},
         }
@@ -229,28 +250,18 @@ class User(db.Document):
         """
         condition = {"_id": self.id, "password_version": self.password_version, **only_if}
         sessions = {} if keep_sessions is None else {"sessions": dict(keep_sessions)}
+        of_password = {"foreign_kind": 1, "invited_at": 1} if "password" in changes else {}
         update = {
             "$set": {**changes, **sessions},
             "$inc": {"password_version": 1, "email_version": 1},
-            "$unset": {"pending_change": 1, "factors.pending_totp": 1},
+            "$unset": {"pending_change": 1, "factors.pending_totp": 1, **of_password},
         }
         return bool(User.objects(__raw__=condition).update_one(__raw__=update))
 
     def replace_hash(self, new_hash: str) -> None:
         """Store another hash of the same password, unless the stored one has changed meanwhile."""
-        User.objects(id=self.id, password=self.password).update_one(set__password=new_hash)
-
-    def set_role(self, role: str) -> bool:
-        """Store another role; return whether the user still exists."""
-        return bool(User.objects(id=self.id).update_one(set__role=role))
-
-    def set_name(self, name: str | None) -> None:
-        """Store another name, or none."""
-        User.objects(id=self.id).update_one(set__name=name)
-
-    def set_locale(self, locale: str | None) -> None:
-        """Store another language of emails."""
-        User.objects(id=self.id).update_one(set__locale=locale)
+        as_read = User.objects(id=self.id, password=self.password)
+        as_read.update_one(set__password=new_hash, unset__foreign_kind=True)
 
 
 class Job(db.Document):
@@ -290,9 +301,9 @@ class Job(db.Document):
     def insert(
         cls, kind: str, arguments: Mapping[str, str], run_at: float, lane: str | None = None
     ) -> str:
-        """Store a job and return its id."""
+        """Store a job that is due at run_at and return its id."""
         job = {"kind": kind, "arguments": dict(arguments), "state": cls.QUEUED, "attempts": 0}
-        times = {"created_at": time.time(), "run_at": run_at}
+        times = {"created_at": run_at, "run_at": run_at}
         return str(cls._get_collection().insert_one({**job, **times, "lane": lane}).inserted_id)
 
     @classmethod

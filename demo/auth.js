@@ -48,6 +48,12 @@ export async function endAllSessions() {
   forgetPair();
 }
 
+/** Return what happened to the account last, newest first. */
+export const listEvents = () => request("GET", "/api/users/me/events?limit=20");
+
+/** Return all that is stored of the user. */
+export const exportData = () => request("GET", "/api/users/me/export");
+
 /** Return the user. */
 export const getUser = () => request("GET", "/api/users/me");
 

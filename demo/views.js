@@ -2,7 +2,17 @@
 
 import * as auth from "./auth.js";
 import { addMovie, listMovies } from "./movies.js";
-import { allowPasskeys, fromTemplate, go, onClick, onSubmit, render, say, show } from "./page.js";
+import {
+  allowPasskeys,
+  fromTemplate,
+  go,
+  newElement,
+  onClick,
+  onSubmit,
+  render,
+  say,
+  show,
+} from "./page.js";
 
 const PAGE_SIZE = 10;
 
@@ -61,21 +71,28 @@ export function forgotView(main) {
   });
 }
 
-/** List the sessions, each with a button that ends it. */
+/** List the sessions, each with a button that ends it, and what happened to the account. */
 export async function sessionsView(main) {
   onClick(main.querySelector(".end-all"), auth.endAllSessions);
-  const sessions = await auth.listSessions();
-  main.querySelector("tbody").replaceChildren(...sessions.map(sessionRow));
+  onClick(main.querySelector(".export"), async () => {
+    save("movie-bag.json", await auth.exportData());
+  });
+  const [sessions, events] = await Promise.all([auth.listSessions(), auth.listEvents()]);
+  main.querySelector(".sessions").replaceChildren(...sessions.map(sessionRow));
+  main.querySelector(".events").replaceChildren(...events.map(eventRow));
 }
+
+/** Return what to call the device of a session. */
+const nameOf = (session) => session.device || "an unknown device";
 
 /** Return the row of a session. */
 function sessionRow(session) {
   const row = fromTemplate("session").firstElementChild;
   const button = row.querySelector("button");
-  row.querySelector(".user-agent").textContent = session.user_agent || "unknown";
+  showText(row, { device: nameOf(session), ip: session.ip });
   showTime(row.querySelector(".created"), session.created_at);
   showTime(row.querySelector(".used"), session.last_used_at);
-  button.ariaLabel = `End the session of ${session.user_agent}`;
+  button.ariaLabel = `End the session of ${nameOf(session)}`;
   show(button, !session.current);
   show(row.querySelector(".state"), session.current);
   onClick(button, async () => {
@@ -83,6 +100,31 @@ function sessionRow(session) {
     row.remove();
   });
   return row;
+}
+
+/** Let the browser save a value as a file. */
+function save(name, value) {
+  const link = newElement("a", name);
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(value, null, 2)]));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+/** Return the row of an event. */
+function eventRow({ event, count, ip, at }) {
+  const row = fromTemplate("event").firstElementChild;
+  const times = count > 1 ? ` (${count} times)` : "";
+  showText(row, { what: event.replaceAll("_", " ") + times, ip: ip ?? "" });
+  showTime(row.querySelector(".at"), at);
+  return row;
+}
+
+/** Show texts in the elements with these classes. */
+function showText(parent, texts) {
+  for (const [name, text] of Object.entries(texts)) {
+    parent.querySelector(`.${name}`).textContent = text;
+  }
 }
 
 /** Show a time in the words of the browser's language. */

@@ -3,7 +3,7 @@
 import sys
 
 from app import create_app
-from config import SettingsError
+from setting_sources import SettingsError
 
 
 def main() -> None:

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from config import HOME, SettingsError, env_file, load_settings
+from config import load_settings
 from infra.rate_limiter import is_in_memory
 from services.settings_warnings import exposed_secrets
+from setting_sources import HOME, SettingsError, env_file
 
 CHECK_SECONDS = 60
 # Host and port that are bound: of the product and of its metrics.

@@ -28,9 +28,12 @@ FAILED = "failed"
 JOBS = Counter("movie_bag_jobs", "Jobs by kind and outcome: done or failed.", ["kind", "outcome"])
 DATABASE = "database"
 HASHING_POOL = "hashing_pool"
+BREACHED_PASSWORDS = "breached_passwords"
+CAUSES = (DATABASE, HASHING_POOL, BREACHED_PASSWORDS)
 UNAVAILABLE = Counter(
     "movie_bag_unavailable",
-    "Responses of 503 by cause: the database (a failed read or write) or a full hashing pool.",
+    "By cause: the database (a failed read or write), a full hashing pool, or the list of breached"
+    " passwords.",
     ["cause"],
 )
 # Those that an alert may look at.
@@ -42,7 +45,7 @@ def start_at_zero(job_kinds: Iterable[str], routes: Iterable[tuple[str, str]]) -
     for kind in job_kinds:
         for outcome in (DONE, FAILED):
             JOBS.labels(kind, outcome)
-    for cause in (DATABASE, HASHING_POOL):
+    for cause in CAUSES:
         UNAVAILABLE.labels(cause)
     for method, route in routes:
         SECONDS.labels(method, route)

@@ -13,12 +13,15 @@ import re
 import sys
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import TypeVar
 
 from flask_bcrypt import Bcrypt
+
+from infra import foreign_hashes
+from infra.foreign_hashes import ForeignHash, UnknownHash
 
 # A container may have fewer cores than its machine; macOS can't tell.
 CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
@@ -30,6 +33,9 @@ NICENESS = 5
 BCRYPT_BYTES = 72
 # What a stored hash ends with if its prehash is an HMAC. Without it: an earlier version's SHA-256.
 HMAC_MARK = "#hmac"
+# What a stored hash of another system begins with; the rest is as that system wrote it.
+FOREIGN = "foreign:"
+NO_MATCH = ForeignHash("", 0, lambda _: False)
 # A constant for domain separation, not a secret: a key that changes would void passwords.
 HMAC_KEY = b"movie-bag password prehash"
 # What an earlier version's prehash looks like: 32 bytes as base64.
@@ -112,14 +118,22 @@ def hash_password(password: str, rounds: int) -> str:
     return hashed.decode() + mark
 
 
-def verify_password(password: str, stored: str | None, rounds: int) -> bool:
+def verify_password(
+    password: str, stored: str | None, rounds: int, foreign: Mapping[str, int]
+) -> bool:
     """Return whether stored is a hash of password; raises PoolFull.
 
     For None and for a hash of fewer rounds it takes as long as for a hash of `rounds`: the time
-    must not tell which emails have an account (timing side channel).
+    must not tell which emails have an account (timing side channel). For the same reason it also
+    spends the costs of the kinds of foreign hashes that other accounts have.
     """
+    typed = password.encode()
+    if stored and (other := _foreign_hash(stored)):
+        left = {**foreign, other.kind: max(foreign.get(other.kind, 0) - other.cost, 0)}
+        return run(_verify_foreign, typed, other, rounds, left)
     hashed, mark, _ = (stored or dummy_hash(rounds)).partition(HMAC_MARK)
-    return run(_verify, prehash(password, mark), hashed, rounds) and bool(stored)
+    secret = prehash(password, mark)
+    return run(_verify, secret, hashed, rounds, foreign, typed) and bool(stored)
 
 
 def is_outdated(password: str, stored: str, rounds: int) -> bool:
@@ -128,6 +142,8 @@ def is_outdated(password: str, stored: str, rounds: int) -> bool:
     What looks like a SHA-256 prehash may be one, typed by somebody who knows the password's digest
     from elsewhere: such a hash stays, so that the password still logs in.
     """
+    if stored.startswith(FOREIGN):
+        return True
     if stored.endswith(HMAC_MARK):
         return rounds_of(stored) < rounds
     secret = _encode(password)
@@ -136,10 +152,36 @@ def is_outdated(password: str, stored: str, rounds: int) -> bool:
     return _is_digested(secret) or rounds_of(stored) < rounds
 
 
-def _verify(secret: bytes, stored: str, rounds: int) -> bool:
+def _verify(
+    secret: bytes, stored: str, rounds: int, foreign: Mapping[str, int], typed: bytes
+) -> bool:
     for missing in range(rounds_of(stored), rounds):  # each round doubles the time
         bcrypt.check_password_hash(dummy_hash(missing), secret)
+    _spend(foreign, typed)
     return bool(bcrypt.check_password_hash(stored, secret))
+
+
+def _verify_foreign(
+    secret: bytes, stored: ForeignHash, rounds: int, left: Mapping[str, int]
+) -> bool:
+    bcrypt.check_password_hash(dummy_hash(rounds), b"")
+    _spend(left, secret)
+    return stored.matches(secret)
+
+
+def _foreign_hash(stored: str) -> ForeignHash | None:
+    """Return a hash of another system as an import stored it; None if it is one of ours."""
+    if not stored.startswith(FOREIGN):
+        return None
+    try:
+        return foreign_hashes.parse(stored.removeprefix(FOREIGN))
+    except UnknownHash:  # another version stored it
+        return NO_MATCH
+
+
+def _spend(foreign: Mapping[str, int], typed: bytes) -> None:
+    for kind, cost in foreign.items():
+        foreign_hashes.spend(kind, cost, typed)
 
 
 def rounds_of(stored: str) -> int:

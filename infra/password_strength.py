@@ -23,7 +23,7 @@ class Strength:
 
 def estimate_strength(password: str, personal: list[str]) -> Strength:
     """Return the strength of a password; words of the personal texts count as guessable."""
-    words = [word for text in personal for word in (text, *re.split(r"[\s@.]+", text))]
+    words = [word for text in personal for word in (text, *re.split(r"[\s@.-]+", text))]
     with _lock:
         estimate = zxcvbn(password[:ESTIMATED_CHARACTERS], words)
     feedback = estimate["feedback"]

@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 
@@ -52,7 +53,7 @@ class Worker:
         self._sweep = sweep
         self._lanes = Lanes(unneeded)
         self._pid = 0
-        self._failures = 0  # consecutive pauses of the queue
+        self._failures: Counter[str] = Counter()  # consecutive pauses, by the kind of their job
         self._starting = threading.Lock()
 
     def start(self) -> None:
@@ -114,7 +115,7 @@ class Worker:
         try:
             with self._lanes.watch(job):
                 if handle(job):
-                    self._failures = 0
+                    self._failures[job.kind] = 0
             queue.complete(job)
         except PauseQueue as error:
             self._back_off(job, error)
@@ -131,8 +132,8 @@ class Worker:
 
     def _back_off(self, job: Job, error: PauseQueue) -> None:
         """Wait before the next job, whatever else is due."""
-        delay = error.delay or backoff_delay(self._failures)
-        self._failures += 1
+        delay = error.delay or backoff_delay(self._failures[job.kind])
+        self._failures[job.kind] += 1
         queue.retry_later(job, str(error), delay, waits_for_service=True)
         self._stopping.wait(delay)
 

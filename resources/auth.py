@@ -25,6 +25,8 @@ from web.languages import preferred_locale
 from web.proofs import has_totp, recent_session, recent_session_if
 from web.rate_limits import limit_by_email, limit_by_ip, limit_by_user
 
+LOGIN_ERRORS = errors.UnauthorizedError, errors.AccountDisabledError
+
 
 class SignupApi(Resource):
     """New accounts."""
@@ -51,9 +53,7 @@ class LoginApi(Resource):
     @limit_by_ip("LOGIN")
     @body(LoginSchema)
     @limit_by_email("LOGIN")
-    @response(
-        TokensSchema, errors.UnauthorizedError, errors.SecondFactorRequiredError, name="login"
-    )
+    @response(TokensSchema, *LOGIN_ERRORS, errors.SecondFactorRequiredError, name="login")
     def post(self, email: str, password: str) -> Tokens:
         """Exchange an email and its password for an access token and a refresh token.
 
@@ -107,7 +107,7 @@ class SessionsApi(Resource):
     @response(SessionSchema, many=True, name="listSessions")
     def get(self, user: User, claims: Claims) -> list[Stored]:
         """List the sessions of the user, newest first."""
-        return session_service.list_active(user, claims)
+        return session_service.list_active(user, claims["sid"])
 
     @requires_user
     @recent_session

@@ -12,7 +12,8 @@ from flask.views import MethodView
 from werkzeug.exceptions import NotFound
 from werkzeug.security import safe_join
 
-from config import DEVELOPMENT, HOME
+from config import DEVELOPMENT
+from setting_sources import HOME
 from web.pages import STYLED_POLICY
 
 SITE = HOME / "site"

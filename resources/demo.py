@@ -3,7 +3,7 @@
 from flask import Response, send_from_directory
 from flask.views import MethodView
 
-from config import HOME
+from setting_sources import HOME
 from web.pages import POLICY
 
 FOLDER = HOME / "demo"

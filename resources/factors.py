@@ -7,6 +7,7 @@ from flask_restful import Resource
 
 from database.factors import describe_factors
 from database.models import User
+from resources.auth import LOGIN_ERRORS
 from schemas.auth import TokensSchema
 from schemas.base import MessageSchema
 from schemas.factors import (
@@ -33,7 +34,7 @@ class LoginCode(Resource):
     @response(
         TokensSchema,
         *TOKEN_ERRORS[1:],
-        errors.UnauthorizedError,
+        *LOGIN_ERRORS,
         errors.UsedTokenError,
         errors.ConflictError,
         name="loginWithCode",

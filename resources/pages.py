@@ -10,7 +10,7 @@ from database.factors import describe_factors
 from resources import book
 from schemas.auth import NewPasswordSchema
 from schemas.base import load
-from services import email_change_service, email_service, password_service
+from services import email_change_service, email_service, invitation_service, password_service
 from services.token_service import CHANGE
 from web.body import read_form
 from web.operation import NoFields
@@ -53,6 +53,25 @@ class ResetPage(MethodView):
         password_service.reset_password(user, fields["password"])
         factors = describe_factors(user)
         return render_template("password_set.html", email=user.email, factors=factors)
+
+
+class InvitePage(MethodView):
+    """A form for the first password of an invited user."""
+
+    def get(self, token: str) -> str:
+        """Show the form; the token stays valid."""
+        g.link_user, _ = invitation_service.open_invitation(token)
+        return render_template("accept_invitation.html", errors={})
+
+    @limit_by_ip("RESET")
+    def post(self, token: str) -> str:
+        """Set the password."""
+        form = read_form()
+        g.form_template = "accept_invitation.html"
+        g.link_user, _ = invitation_service.open_invitation(token)
+        fields = load(NewPasswordSchema(), form, g.link_user)
+        invitation_service.accept(g.link_user, fields["password"])
+        return render_template("invitation_accepted.html", email=g.link_user.email)
 
 
 class ConfirmPage(MethodView):

@@ -7,6 +7,7 @@ from flask_restful import Resource
 
 from database.models import User
 from database.passkeys import Passkey
+from resources.auth import LOGIN_ERRORS
 from schemas.auth import TokensSchema
 from schemas.base import MessageSchema
 from schemas.passkeys import (
@@ -109,7 +110,7 @@ class LoginPasskey(Resource):
 
     @limit_by_ip("LOGIN")
     @body(LoginPasskeySchema)
-    @response(TokensSchema, errors.UnauthorizedError, name="loginWithPasskey")
+    @response(TokensSchema, *LOGIN_ERRORS, name="loginWithPasskey")
     def post(self, credential: dict[str, Any]) -> Tokens:
         """Exchange what a device has signed for tokens; it stands for both factors."""
         return auth_service.log_in_by_passkey(credential, request.headers.get("User-Agent", ""))

@@ -1,11 +1,9 @@
 """Every URL on one page."""
 
 from pathlib import Path
-from typing import Any
 
-import flask_restful
 import flask_swagger_ui
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Flask
 
 from config import DEVELOPMENT
 from resources import (
@@ -14,16 +12,19 @@ from resources import (
     demo,
     dev_mail,
     emails,
+    events,
     factors,
     health,
+    invitations,
     movie,
     openapi,
     pages,
     passkeys,
     reset_password,
+    user_admin,
     users,
 )
-from web.json_response import json_response
+from web.api import Api
 from web.pages import register_pages
 from web.urls import PathPart
 
@@ -38,6 +39,7 @@ API_ROUTES = {
     "/api/auth/password": auth.PasswordApi,
     "/api/auth/forgot": reset_password.ForgotPassword,
     "/api/auth/reset": reset_password.ResetPassword,
+    "/api/auth/invite": invitations.AcceptInvitation,
     "/api/auth/email": emails.ChangeEmail,
     "/api/auth/email/confirm": emails.ConfirmEmail,
     "/api/auth/email/reject": emails.RejectEmail,
@@ -57,8 +59,13 @@ API_ROUTES = {
     "/api/movies": movie.MoviesApi,
     "/api/movies/<movie_id>": movie.MovieApi,
     "/api/users/me": users.MeApi,
+    "/api/users/me/export": users.MyExport,
     "/api/users": users.UsersApi,
     "/api/users/<user_id>": users.UserApi,
+    "/api/users/<user_id>/sessions": user_admin.UserSessions,
+    "/api/users/<user_id>/reset": user_admin.UserReset,
+    "/api/users/me/events": events.MyEvents,
+    "/api/events": events.Events,
     "/api/openapi.json": openapi.OpenApiDocument,
     "/healthz": health.Health,
     "/readyz": health.Readiness,
@@ -70,6 +77,7 @@ PAGE_ROUTES = {
     "/confirm/<token>": pages.ConfirmPage,
     "/confirm/<token>/reject": pages.RejectPage,
     "/undo/<token>": pages.UndoPage,
+    "/invite/<token>": pages.InvitePage,
 }
 DEVELOPMENT_ROUTES = {
     "/book": book.Book,
@@ -85,21 +93,6 @@ DEVELOPMENT_ROUTES = {
 }
 
 
-class Api(flask_restful.Api):
-    """Flask-RESTful without its own error handling and content negotiation.
-
-    web.errors handles errors; every response is JSON, whatever Accept says.
-    """
-
-    def error_router(self, original_handler: Any, e: Exception) -> Any:
-        """Leave the error to Flask."""
-        return original_handler(e)
-
-    def make_response(self, data: Any, status: int, headers: Any = None, **_: Any) -> Response:
-        """Return data as JSON."""
-        return json_response(data, status, headers)
-
-
 def initialize_routes(app: Flask) -> None:
     """Register every resource and page."""
     app.url_map.merge_slashes = False  # its redirects would go to the request's Host
@@ -107,17 +100,10 @@ def initialize_routes(app: Flask) -> None:
     api = Api(app)
     for url, resource in API_ROUTES.items():
         api.add_resource(resource, url)
-    register_pages(app, _blueprint("pages", PAGE_ROUTES))
+    register_pages(app, "pages", PAGE_ROUTES)
     if app.config["APP_ENV"] == DEVELOPMENT:
-        register_pages(app, _blueprint("development", DEVELOPMENT_ROUTES))
+        register_pages(app, "development", DEVELOPMENT_ROUTES)
     swagger = Path(flask_swagger_ui.__file__).parent / "dist"
     app.register_blueprint(
         Blueprint("swagger", __name__, static_folder=swagger, static_url_path="/static/swagger")
     )
-
-
-def _blueprint(name: str, routes: dict[str, Any]) -> Blueprint:
-    blueprint = Blueprint(name, __name__)
-    for url, view in routes.items():
-        blueprint.add_url_rule(url, url, view.as_view(view.__name__))
-    return blueprint

@@ -7,6 +7,7 @@ from flask_restful import Resource
 from database.models import ADMIN, User
 from schemas.auth import CurrentPasswordSchema
 from schemas.base import MessageSchema
+from schemas.user_export import UserExportSchema
 from schemas.users import (
     DeleteUserSchema,
     MeUpdateSchema,
@@ -15,11 +16,18 @@ from schemas.users import (
     UserSchema,
     UserUpdateSchema,
 )
-from services import auth_service, errors, user_service
+from services import (
+    auth_service,
+    errors,
+    invitation_service,
+    user_export_service,
+    user_service,
+)
 from services.token_service import Claims
 from web.decorators import body, no_input, query, requires_admin, requires_user, response
 from web.operation import guard
-from web.proofs import has_totp, recent_session_if
+from web.proofs import has_totp, recent_session, recent_session_if
+from web.rate_limits import limit_by_user
 from web.urls import next_page
 
 DELETED = {"message": "User has been deleted"}
@@ -29,6 +37,12 @@ def _needs_recent_deletion(arguments: dict[str, Any]) -> bool:
     """Return whether a deletion needs a recent session: of another user, or with TOTP."""
     user: User = arguments["user"]
     return arguments["user_id"] != str(user.id) or user.has_totp
+
+
+def _needs_recent_update(arguments: dict[str, Any]) -> bool:
+    """Return whether a change needs a recent session: what admins alone may change."""
+    user: User = arguments["user"]
+    return user.is_admin and bool(arguments.keys() & {"role", "disabled"})
 
 
 # Refuses users who are neither admins nor the user of the URL, before anything else.
@@ -71,6 +85,22 @@ class MeApi(Resource):
         return DELETED
 
 
+class MyExport(Resource):
+    """All that is stored of a user."""
+
+    @requires_user
+    @recent_session
+    @limit_by_user("WRITES")
+    @no_input
+    @response(UserExportSchema, name="exportMe")
+    def get(self, user: User, claims: Claims) -> dict[str, Any]:
+        """Return all that is stored of the user, but no hash, secret, code or key.
+
+        Movies and events are the newest 5,000 of each.
+        """
+        return user_export_service.export(user, claims)
+
+
 class UsersApi(Resource):
     """All users."""
 
@@ -78,14 +108,14 @@ class UsersApi(Resource):
     @query(UserPageSchema)
     @response(UserSchema, many=True, name="listUsers")
     def get(
-        self, user: User, claims: Claims, limit: int, after: str | None = None
+        self, user: User, claims: Claims, limit: int, after: str | None = None, **filters: Any
     ) -> tuple[list[User], dict[str, str]]:
         """List users in the order of signup; the Link header leads to the next page.
 
         For admins only.
         """
-        users, cursor = user_service.list_page(limit, after)
-        return users, next_page("/api/users", limit=limit, after=cursor) if cursor else {}
+        users, cursor = user_service.list_page(limit, after, **filters)
+        return users, next_page("/api/users", limit=limit, after=cursor, **filters)
 
     @requires_admin
     @body(UserCreateSchema)
@@ -97,11 +127,12 @@ class UsersApi(Resource):
         location="/api/users/{id}",
     )
     def post(self, user: User, claims: Claims, **fields: Any) -> User:
-        """Create a user.
+        """Create a user, or without a password invite one by mail.
 
         For admins only.
         """
-        return auth_service.sign_up(**fields)
+        create = auth_service.sign_up if "password" in fields else invitation_service.invite
+        return create(**fields)
 
 
 class UserApi(Resource):
@@ -121,19 +152,21 @@ class UserApi(Resource):
     @requires_user
     @_visible
     @body(UserUpdateSchema)
-    @recent_session_if(lambda given: "role" in given and given["user"].is_admin)
+    @recent_session_if(_needs_recent_update)
     @response(
         UserSchema,
         errors.ForbiddenError,
         errors.UserNotExistsError,
         errors.LastAdminError,
+        errors.ConflictError,
         errors.TooManyRequestsError,
         name="updateUser",
     )
-    def patch(self, user: User, claims: Claims, user_id: str, **fields: str | None) -> User:
-        """Change the name, the language of emails, or as an admin the role.
+    def patch(self, user: User, claims: Claims, user_id: str, **fields: Any) -> User:
+        """Change the name, the language of emails, or as an admin the role, or disable.
 
-        Another role revokes the sessions. Users change themselves, admins everybody.
+        Another role revokes the sessions; disabling voids links too. Users change themselves,
+        admins everybody.
         """
         return user_service.update(user, user_service.get_visible(user, user_id), **fields)
 

@@ -20,6 +20,7 @@ from schemas.base import (
     Text,
     Timestamp,
 )
+from schemas.devices import Device
 from schemas.factors import FactorsSchema
 from schemas.fields import HARD_TO_GUESS, Email, Locale, Name, Password, Token
 from services import password_service
@@ -125,6 +126,8 @@ class SessionSchema(ResponseSchema):
     created_at = Timestamp(example=EXAMPLE_TIME, about="The time of the login.")
     last_used_at = Timestamp(example="2026-11-20T10:15:00Z", about="The time of the last refresh.")
     user_agent = Text(example="Mozilla/5.0 (X11; Linux x86_64) …", about="That of the login.")
+    device = Device()
+    ip = Text(example="203.0.113.7", dump_default="", about="That of the login or last refresh.")
     current = fields.Boolean(required=True, metadata={"examples": [True]})
 
 

@@ -182,12 +182,28 @@ class Locale(LimitedText):
         raise ValidationError(f"Must be one of {', '.join(tags)}.")
 
 
+class Beginning(LimitedText):
+    """How the email or a word of the name begins."""
+
+    def __init__(self) -> None:
+        """Accept any text."""
+        about = "Only users whose email, or a word of whose name, begins so, in any case."
+        super().__init__(400, {"description": about, "examples": ["ada"]})
+
+    def parse(self, text: str) -> str:
+        """Return the text in NFKC, as names are stored; NFKC makes up to 18 characters of one."""
+        if CONTROL_CHARACTERS.search(text):
+            raise ValidationError("Must not contain control characters.")
+        # No email and no name is as long: so the Link to the next page is not too long either.
+        return unicodedata.normalize("NFKC", text)[: self.max_length]
+
+
 class Role(LimitedText):
     """What a user may do."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, description: str = "", **options: Any) -> None:
         """Accept the name of a role."""
-        super().__init__(100, {}, validate=OneOf(ROLES), **options)
+        super().__init__(100, describe(description), validate=OneOf(ROLES), **options)
 
 
 class StringList(fields.List[str]):
@@ -213,15 +229,46 @@ class Limit(fields.Integer):
         super().__init__(load_default=50, validate=Range(1, 200), metadata=metadata)
 
 
-class IdCursor(LimitedText):
+class Id(LimitedText):
+    """An id as 24 hex digits."""
+
+    def __init__(self, description: str, error: str = "Not an id.", **options: Any) -> None:
+        """Take a description for the OpenAPI document, and what is said of another text."""
+        # Python's \Z is not part of the dialect of JSON Schema.
+        about = {"pattern": "^[0-9a-f]{24}$", "examples": [EXAMPLE_ID], "description": description}
+        pattern = Regexp(r"[0-9a-f]{24}\Z", error=error)
+        super().__init__(MAX_CURSOR_LENGTH, about, validate=pattern, **options)
+
+
+class IdCursor(Id):
     """The id after which a page begins."""
 
     def __init__(self) -> None:
         """Accept 24 hex digits."""
-        # Python's \Z is not part of the dialect of JSON Schema.
-        about = {"pattern": "^[0-9a-f]{24}$", "description": AFTER, "examples": [EXAMPLE_ID]}
-        validator = Regexp(r"[0-9a-f]{24}\Z", error="Not a cursor.")
-        super().__init__(MAX_CURSOR_LENGTH, about, validate=validator)
+        super().__init__(AFTER, "Not a cursor.")
+
+
+class Flag(fields.Boolean):
+    """Yes or no: a boolean of JSON."""
+
+    def __init__(self, description: str = "") -> None:
+        """Take a description for the OpenAPI document."""
+        super().__init__(metadata={"examples": [True], **describe(description)})
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("Must be true or false.")
+        return value
+
+
+class QueryFlag(Flag):
+    """Yes or no: the text `true` or `false` in a query."""
+
+    TEXTS = {"true": True, "false": False}
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> bool:
+        flag = self.TEXTS.get(value) if isinstance(value, str) else None
+        return super()._deserialize(flag, *args, **options)
 
 
 class NameCursor(LimitedText):

@@ -5,12 +5,26 @@ from typing import Any
 from marshmallow import ValidationError, fields, validates_schema
 from marshmallow.validate import OneOf
 
-from database.models import ROLES
+from database.models import ROLES, User
 from schemas.auth import SignupSchema
 from schemas.base import EXAMPLE_EMAIL, IdSchema, RequestSchema, Text, Timestamp
-from schemas.fields import IdCursor, Limit, Locale, Name, Password, Role
+from schemas.fields import (
+    HARD_TO_GUESS,
+    Beginning,
+    Email,
+    Flag,
+    IdCursor,
+    Limit,
+    Locale,
+    Name,
+    Password,
+    QueryFlag,
+    Role,
+)
 from services import languages
-from services.errors import MISSING_FIELD
+from services.errors import MISSING_FIELD, Errors
+
+ABOUT_INVITED = "Whether the user has not set the first password yet."
 
 
 class MeUpdateSchema(RequestSchema):
@@ -26,9 +40,16 @@ class MeUpdateSchema(RequestSchema):
 
 
 class UserCreateSchema(SignupSchema):
-    """A new account, created by an admin."""
+    """A new account, created by an admin; without a password, its owner is invited to set one."""
 
+    password = Password(f"{HARD_TO_GUESS} Without one, an invitation is mailed.")
     role = Role()
+
+    def check(self, fields: dict[str, Any], user: User | None) -> Errors:
+        """Check the password, and that a confirmation is not alone."""
+        is_alone = "password_confirmation" in fields and "password" not in fields
+        missing = {"password": [MISSING_FIELD]} if is_alone else {}
+        return super().check(fields, user) | missing
 
 
 class UserUpdateSchema(RequestSchema):
@@ -37,6 +58,7 @@ class UserUpdateSchema(RequestSchema):
     name = Name(allow_none=True)
     locale = Locale()
     role = Role()
+    disabled = Flag("Whether the account is switched off.")
 
 
 class DeleteUserSchema(RequestSchema):
@@ -50,6 +72,10 @@ class UserPageSchema(RequestSchema):
 
     limit = Limit()
     after = IdCursor()
+    email = Email()
+    role = Role("Only users with this role.")
+    disabled = QueryFlag("Only users who are disabled, or who are not.")
+    q = Beginning()
 
 
 class UserSchema(IdSchema):
@@ -68,4 +94,14 @@ class UserSchema(IdSchema):
         required=True,
         attribute="is_verified",
         metadata={"examples": [True], "description": "Whether the email is proved to be theirs."},
+    )
+    disabled = fields.Boolean(
+        required=True,
+        attribute="is_disabled",
+        metadata={"examples": [False], "description": "Whether the account is switched off."},
+    )
+    invited = fields.Function(
+        lambda user: user.invited_at is not None,
+        required=True,
+        metadata={"type": "boolean", "examples": [False], "description": ABOUT_INVITED},
     )

@@ -4,12 +4,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from flask import current_app
+from flask import current_app, g
 
 from config import REQUIRED
 from database.db import ensure_indexes
 from database.models import USER, User
 from services import (
+    device_service,
     email_service,
     event_service,
     factor_service,
@@ -20,7 +21,7 @@ from services import (
     session_service,
     token_service,
 )
-from services.errors import EmailAlreadyExistsError, UnauthorizedError
+from services.errors import AccountDisabledError, EmailAlreadyExistsError, UnauthorizedError
 from services.event_service import Event
 from services.mail_kinds import CONFIRM_EMAIL, SIGNED_UP_AGAIN
 from services.session_service import BY_CODE, BY_PASSKEY, BY_PASSWORD, Tokens
@@ -65,6 +66,7 @@ def register(email: str, password: str, **fields: Any) -> User | None:
     try:
         sign_up(email, password, **fields)
     except EmailAlreadyExistsError:
+        event_service.record(Event.SIGNUP_REPEATED, email=email)
         if may_notify:
             mail_queue.enqueue(SIGNED_UP_AGAIN, email)
     return None
@@ -134,9 +136,13 @@ def open_session(user: User, user_agent: str, amr: Sequence[str]) -> Tokens:
     """Create a session for a user who has authenticated by `amr`; every way to log in ends here.
 
     Raises:
+        AccountDisabledError
         UnauthorizedError: the email must be verified first, or the password changed meanwhile.
         SecondFactorRequiredError
     """
+    if user.is_disabled:
+        event_service.record(Event.LOGIN_DISABLED, user_id=user.id)
+        raise AccountDisabledError
     if is_verification_required() and not user.is_verified:
         event_service.record(Event.LOGIN_UNVERIFIED, user_id=user.id)
         raise _refuse(user.email, is_right=True)
@@ -148,4 +154,5 @@ def open_session(user: User, user_agent: str, amr: Sequence[str]) -> Tokens:
     except UnauthorizedError:  # the password was changed meanwhile
         raise _refuse(user.email, is_right=False) from None
     event_service.record(Event.LOGIN, user_id=user.id, amr=",".join(amr))
+    device_service.note_login(user, user_agent, g.get("client_ip", ""))
     return tokens

@@ -71,5 +71,6 @@ def _find_room(user: User) -> Room:
             room.condition[f"{path}.count"] = {"$lt": limit.amount}
             room.update.setdefault("$inc", {})[f"{path}.count"] = 1
         else:
-            raise errors.TooManyRequestsError(int(window["until"] - now) + 1)
+            left = int(window["until"] - now) + 1
+            raise errors.TooManyRequestsError(left, "MFA_PER_USER", str(user.id))
     return room

@@ -1,12 +1,13 @@
 """Emails of users: stored at signup, then confirmed or refused by the owner of the mailbox."""
 
-from flask import current_app
+from flask import current_app, g
 from mongoengine import Document, NotUniqueError
 
 from config import OFF
 from database import emails
 from database.emails import ReservedEmail
 from database.models import User
+from database.users import name_keys
 from services import (
     email_change_service,
     errors,
@@ -27,6 +28,7 @@ def insert(user: User) -> bool:
     A user who leaves an email reserves it first: so it is looked up again after the insert. One who
     is about to take it, for a shorter time, needs no such look: the unique index lets one have it.
     """
+    user.name_keys = name_keys(user.name)
     document: Document = user
     if owner := ReservedEmail.find_owner(user.email):
         # Rejected as late as an email that a user has: the time must not tell that it is reserved.
@@ -47,7 +49,7 @@ def request_confirmation(email: str) -> None:
 
     As for password_service.request_reset, it is the same small write for any email.
     """
-    mail_queue.enqueue(CONFIRM_EMAIL, email)
+    mail_queue.enqueue(CONFIRM_EMAIL, email, ip=g.get("client_ip", ""))
     event_service.record(Event.CONFIRMATION_REQUESTED, email=email)
 
 

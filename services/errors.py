@@ -184,6 +184,16 @@ class EmailNotVerifiedError(ApiError):
     message = "Confirm your email address first"
 
 
+class AccountDisabledError(ApiError):
+    """The password or the passkey is right, but an operator has disabled the account.
+
+    Say so; only the operator can help.
+    """
+
+    status = 403
+    message = "This account is disabled"
+
+
 class UserNotExistsError(ApiError):
     """No user has this id.
 
@@ -221,7 +231,7 @@ class LastAdminError(ApiError):
     """
 
     status = 409
-    message = "The last admin can't be deleted or demoted"
+    message = "The last admin can't be deleted, demoted or disabled"
 
 
 class ConflictError(ApiError):
@@ -283,10 +293,12 @@ class TooManyRequestsError(ApiError):
     status = 429
     message = "Too many requests, try again later"
 
-    def __init__(self, retry_after: int = 60) -> None:
-        """Take the seconds until the next request is allowed."""
+    def __init__(self, retry_after: int = 60, limit: str = "", key: str = "") -> None:
+        """Take the seconds until the next request is allowed, and for the log what was counted."""
         super().__init__()
         self.retry_after = retry_after
+        self.limit = limit
+        self.key = key
 
 
 class ServiceUnavailableError(ApiError):

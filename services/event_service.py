@@ -1,11 +1,23 @@
-"""What can happen to an account: one list of events, and one function that records them."""
+"""What can happen to an account: one list of events, and one function that records them.
 
+Each is a line in the log and a count; most are stored too, for users and operators to read.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 from flask import current_app, g
 
+from database.db import DATABASE_ERRORS
+from database.events import StoredEvent
+from database.models import Job, Stored, User
 from infra import audit_log, metrics
 from infra.pseudonym import pseudonym
+from jobs import queue
+from jobs.worker import Handle
 
 
 class Event(StrEnum):
@@ -13,10 +25,18 @@ class Event(StrEnum):
 
     # An account was created, by its owner, an admin or a command.
     SIGNUP = "signup"
+    # Somebody signed up with the email of an account, and EMAIL_VERIFICATION is required.
+    SIGNUP_REPEATED = "signup_repeated"
+    # An admin or a command invited a user, who has no password yet.
+    USER_INVITED = "user_invited"
+    # An invited user set the first password.
+    INVITATION_ACCEPTED = "invitation_accepted"
     # A session was created: `amr` says by what, as in RFC 8176 (pwd, otp, hwk, user).
     LOGIN = "login"
     # The password was right, but EMAIL_VERIFICATION is required and the email is not verified.
     LOGIN_UNVERIFIED = "login_unverified"
+    # The password or the passkey was right, but an operator has disabled the account.
+    LOGIN_DISABLED = "login_disabled"
     # The password was wrong, or no user has the email (then without `user`).
     LOGIN_FAILED = "login_failed"
     # The password was right, and the user has a second factor.
@@ -27,18 +47,30 @@ class Event(StrEnum):
     PASSKEY_REFUSED = "passkey_refused"
     # A user who is logged in proved once more who they are.
     REAUTHENTICATED = "reauthenticated"
+    # A user logged in with a browser, or from a network, that was not among the last 20.
+    NEW_DEVICE = "new_device"
     # A session was ended with one of its tokens.
     LOGOUT = "logout"
     # One session was revoked from the list of sessions.
     SESSION_REVOKED = "session_revoked"
     # All sessions of a user were revoked; without `user`, those of every user.
     SESSIONS_REVOKED = "sessions_revoked"
+    # A refresh token was exchanged for the next pair.
+    REFRESHED = "refreshed"
+    # A token was expired, revoked, of another scope or not valid at all; `reason` has the error.
+    TOKEN_REFUSED = "token_refused"
+    # A user did what they may not do (403).
+    ACCESS_DENIED = "access_denied"
+    # A limit was exceeded: `limit` says which, `key` has the pseudonym of what it counts.
+    RATE_LIMITED = "rate_limited"
     # A refresh token came a second time, so its session was revoked: one of two holders stole it.
     REFRESH_TOKEN_REUSED = "refresh_token_reused"
     # A refresh token came a second time, within its grace, and got the current pair.
     REFRESH_TOKEN_REUSED_IN_GRACE = "refresh_token_reused_in_grace"
     # A reset link was requested. No user is looked up: any email costs the same.
     PASSWORD_RESET_REQUESTED = "password_reset_requested"
+    # An operator had a reset link, or an invitation, mailed to a user.
+    RESET_LINK_MAILED = "reset_link_mailed"
     # A password was set with a reset link.
     PASSWORD_RESET = "password_reset"
     # A user who is logged in set another password.
@@ -75,6 +107,18 @@ class Event(StrEnum):
     ROLE_CHANGED_TO_ADMIN = "role_changed_to_admin"
     # An admin was made a user; it precedes the deletion of an admin.
     ROLE_CHANGED_TO_USER = "role_changed_to_user"
+    # An operator disabled the account of a user, whose sessions and links are void since.
+    USER_DISABLED = "user_disabled"
+    # An operator enabled the account of a user again.
+    USER_ENABLED = "user_enabled"
+    # A user fetched all that is stored of them.
+    DATA_EXPORTED = "data_exported"
+    # An operator exported every user, with the hashes of their passwords.
+    USERS_EXPORTED = "users_exported"
+    # An operator imported users.
+    USERS_IMPORTED = "users_imported"
+    # The service was started with other settings than before: `names` says which.
+    SETTINGS_CHANGED = "settings_changed"
     # A user was deleted, with everything that belongs to them.
     USER_DELETED = "user_deleted"
     # The mail server accepted an email, or it was appended to email.log.
@@ -94,23 +138,100 @@ COUNTED = frozenset(Event) - frozenset(MAIL_EVENTS)
 for counted in COUNTED:
     metrics.EVENTS.labels(counted)  # begins at 0: Prometheus can't see an increase to a first 1
 
+# The worker stores them once it handles the job: the request is one small write for any email.
+REQUESTS = (Event.PASSWORD_RESET_REQUESTED, Event.CONFIRMATION_REQUESTED)
+# They happen often, and to no account or without consequence.
+ROUTINE = (
+    Event.REFRESHED,
+    Event.REFRESH_TOKEN_REUSED_IN_GRACE,
+    Event.TOKEN_REFUSED,
+    Event.RATE_LIMITED,
+    Event.SETTINGS_CHANGED,
+)
+STORED = frozenset(Event) - {*MAIL_EVENTS, *ROUTINE}
+# Of a user, or of an IP where no user is known, they are one stored event an hour, with a count.
+SUMMED = (
+    *REQUESTS,
+    Event.LOGIN_FAILED,
+    Event.LOGIN_UNVERIFIED,
+    Event.LOGIN_DISABLED,
+    Event.SECOND_FACTOR_REQUIRED,
+    Event.CODE_REFUSED,
+    Event.PASSKEY_REFUSED,
+    Event.PASSWORD_REFUSED,
+    Event.ACCESS_DENIED,
+)
+SUM_SECONDS = 3600
+# A job stores them: the first of an hour is an insert, a later one an update, and the time would
+# tell whether an account with this email had one before.
+DEFERRED = (Event.LOGIN_FAILED, Event.LOGIN_UNVERIFIED)
+STORE_EVENT = "store_event"
+LANE = "events"
+SHELL = "shell"
+
+logger = logging.getLogger(__name__)
+
 
 def record(
     event: Event, *, user_id: object = None, email: str | None = None, **details: str | None
 ) -> None:
-    """Log and count an event, with its actor if that was another user.
+    """Log, count and store an event, with its actor if that was another user.
 
     An email appears as a pseudonym. web sets `g.client_ip` and `g.actor_id`; both are missing at
-    the shell. `details` are logged as they are, and win.
+    the shell. `details` are logged as they are, and win; they are not stored.
     """
     user, actor = str(user_id or ""), str(g.get("actor_id", ""))
+    ip = g.get("client_ip")
+    is_shell = ip is None  # a client at a Unix socket has "" without X-Forwarded-For
     described = {
         "user": user,
         "by": actor if actor != user else None,
-        "ip": g.get("client_ip", "shell"),
+        "ip": SHELL if is_shell else ip,
         "email": pseudonym(email, current_app.config["JWT_SECRET_KEY"]) if email else None,
     }
     log = MAIL_LOG if event in MAIL_EVENTS else audit_log.__name__
     audit_log.write(event, log=log, **described | details)
     if event in COUNTED:
         metrics.EVENTS.labels(event).inc()
+    if event in STORED and event not in REQUESTS:
+        by = SHELL if is_shell else described["by"]
+        _store_or_defer({"event": event, "user_id": user, "by": by, "ip": ip, "at": time.time()})
+
+
+def _store_or_defer(fields: Stored) -> None:
+    """Store an event; what it reports has happened, so a failure is logged and goes no further."""
+    try:
+        if fields["event"] in DEFERRED:
+            texts = {name: str(it) for name, it in fields.items() if it}
+            queue.enqueue(STORE_EVENT, LANE, **texts)
+        else:
+            store(fields)
+    except DATABASE_ERRORS as error:
+        metrics.UNAVAILABLE.labels(metrics.DATABASE).inc()
+        logger.error("The event %s is in the log alone: %s", fields["event"], error)
+
+
+def store(fields: Stored, number: int = 1) -> None:
+    """Store an event that happened `number` times; raises one of DATABASE_ERRORS."""
+    event, hour = fields["event"], int(fields["at"] // SUM_SECONDS)
+    if event == Event.USER_DELETED:
+        fields = {**fields, "outlives_user": True}
+    if event in SUMMED:
+        whose = fields.get("user_id") or fields.get("ip") or ""
+        StoredEvent.add(f"{event} {whose} {hour}", fields, number)
+    else:
+        StoredEvent.insert(fields)
+
+
+@contextmanager
+def store_deferred() -> Iterator[Handle]:
+    """Handle jobs of kind store_event, as jobs/worker.py asks."""
+    yield _store_deferred
+
+
+def _store_deferred(job: Job) -> bool:
+    user_id = job.arguments.get("user_id")
+    if user_id and User.objects(id=user_id).only("id").first() is None:
+        return False  # deleted meanwhile, and with the user what happened to them
+    store({**job.arguments, "at": float(job.arguments["at"])})
+    return True

@@ -11,17 +11,16 @@ from flask import Flask, current_app
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from config import SettingsError
-from database.db import DATABASE_ERRORS, try_write
+from database.db import DATABASE_ERRORS, DATABASE_SECONDS, try_write
 from database.models import Job
 from infra import metrics
 from infra.metrics_server import start_metrics_server
 from infra.rate_limiter import RateLimiter
 from services.errors import ServiceUnavailableError
 from services.mail_queue import SEND_EMAIL
+from services.stored_gauges import StoredGauges
+from setting_sources import SettingsError
 
-# A health check must not wait as long as a user.
-DATABASE_SECONDS = 2.0
 # So often a process tries at most whether the database can be written.
 WRITE_SECONDS = 10.0
 LATE_SECONDS = 300.0
@@ -177,12 +176,14 @@ class Gauges(Collector):
 
     def __init__(self, app: Flask) -> None:
         self._write_check = _write_check(app)
+        self._stored = StoredGauges(app.config["BCRYPT_LOG_ROUNDS"])
         self._limits_enabled = app.config["RATELIMIT_ENABLED"]
         self._limiter: RateLimiter = app.extensions["rate_limiter"]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield all gauges; those of the queue are missing while the database is away."""
+        """Yield all gauges; those read from the database are missing while it is away."""
         yield from QueueGauges().collect()
+        yield from self._stored.collect()
         yield _gauge("movie_bag_database_writable", self._write_check.is_writable())
         is_off = not self._limits_enabled or self._limiter.is_off()
         yield _gauge("movie_bag_limits_off", is_off)

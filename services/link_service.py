@@ -9,7 +9,7 @@ from flask import current_app
 from database.models import User
 from services import token_service
 from services.errors import BadTokenError, ExpiredTokenError, UsedTokenError
-from services.token_service import CHANGE, CONFIRM, PWD_RESET, UNDO, Claims
+from services.token_service import CHANGE, CONFIRM, INVITE, PWD_RESET, UNDO, Claims
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,12 @@ def _pending_changes(user: User) -> list[str]:
 
 RESET_EXPIRED = "Reset token has expired. Please request a new one."
 RESET_USED = "Reset token has already been used"
+INVITATION_EXPIRED = "The invitation has expired. Please ask for a new one."
 MINUTE = 60
 HOUR = 3600
 DAY = 86400
+# How long an invitation may be mailed again and again.
+MAX_INVITED_DAYS = 30
 
 LINKS = {
     PWD_RESET: LinkKind(
@@ -81,7 +84,23 @@ LINKS = {
         version_claim="change",
         versions=lambda user: user.former_emails,
     ),
+    INVITE: LinkKind(
+        scope=INVITE,
+        url_setting="INVITE_URL",
+        lifetime_setting="INVITE_TOKEN_EXPIRE_HOURS",
+        unit_seconds=HOUR,
+        version_claim="pwv",
+        versions=lambda user: [user.password_version] if is_invited(user) else [],
+        expired=INVITATION_EXPIRED,
+    ),
 }
+# The one link that works for a disabled user: it takes the account back from who changed its email.
+FOR_DISABLED = (UNDO,)
+
+
+def is_invited(user: User) -> bool:
+    """Return whether an invitation is pending that may still be mailed and accepted."""
+    return bool(user.invited_at and user.invited_at + MAX_INVITED_DAYS * DAY > time.time())
 
 
 def encode_link(link: LinkKind, user: User, change_id: str = "", since: float = 0.0) -> str:
@@ -102,12 +121,16 @@ def open_link(token: str, *scopes: str) -> tuple[User, Claims]:
 
     Raises:
         ExpiredTokenError, BadTokenError
+        UsedTokenError: the user is disabled.
     """
     try:
         claims = token_service.decode(token, *scopes)
     except ExpiredTokenError:
         raise ExpiredTokenError(LINKS[scopes[0]].expired) from None
-    return find_user(claims["sub"]), claims
+    user = find_user(claims["sub"])
+    if user.is_disabled and claims["scope"] not in FOR_DISABLED:
+        raise UsedTokenError(LINKS[claims["scope"]].used)
+    return user, claims
 
 
 def find_user(user_id: object) -> User:

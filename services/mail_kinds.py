@@ -13,8 +13,8 @@ from database.emails import ReservedEmail
 from database.factors import describe_factors
 from database.models import User
 from jobs.errors import RetryLater
-from services.link_service import LINKS, LinkKind
-from services.token_service import CHANGE, CONFIRM, PWD_RESET, UNDO
+from services.link_service import LINKS, LinkKind, is_invited
+from services.token_service import CHANGE, CONFIRM, INVITE, PWD_RESET, UNDO
 
 RESET_PASSWORD = "reset_password"
 PASSWORD_CHANGED = "password_changed"
@@ -34,6 +34,8 @@ RECOVERY_CODES_CREATED = "recovery_codes_created"
 RECOVERY_CODE_USED = "recovery_code_used"
 PASSKEY_ADDED = "passkey_added"
 PASSKEY_REMOVED = "passkey_removed"
+INVITATION = "invitation"
+NEW_DEVICE = "new_device"
 
 Arguments = Mapping[str, str]
 
@@ -68,13 +70,33 @@ def _to_user(mail: str, arguments: Arguments, user: User) -> Letter:
 
 
 def _to_unverified(mail: str, arguments: Arguments, user: User) -> Letter | None:
+    if user.is_verified or user.invited_at or "decoy" in arguments:
+        return None
     letter = _to_user(mail, arguments, user)
-    is_needed = letter.email == user.email and not user.is_verified and "decoy" not in arguments
-    return letter if is_needed else None
+    return letter if letter.email == user.email else None
 
 
-def _to_owner(mail: str, arguments: Arguments, user: User) -> Letter:
-    return _to_user(mail if user.is_verified else FINISH_SIGNUP, arguments, user)
+def _of_reset(mail: str, arguments: Arguments, user: User) -> Letter | None:
+    """Return the email with the link; for a pending invitation the invitation once more.
+
+    An email that the user has left gets no link to the account.
+    """
+    if user.invited_at is not None:
+        return _invite(user)
+    letter = _to_user(mail, arguments, user)
+    return letter if letter.email == user.email else None
+
+
+def _to_owner(mail: str, arguments: Arguments, user: User) -> Letter | None:
+    return _of_reset(mail if user.is_verified else FINISH_SIGNUP, arguments, user)
+
+
+def _invite(user: User) -> Letter | None:
+    return _letter(INVITATION, user, user.email) if is_invited(user) else None
+
+
+def _to_invited(mail: str, arguments: Arguments, user: User) -> Letter | None:
+    return _invite(user)
 
 
 def _to_new_email(mail: str, arguments: Arguments, user: User) -> Letter | None:
@@ -117,11 +139,22 @@ def _of_password(mail: str, arguments: Arguments, user: User) -> Letter:
 
 
 def _of_factor(mail: str, arguments: Arguments, user: User) -> Letter:
-    """Return the notice of a change; it says when and from where it was made."""
+    """Return the notice of a change; it says when, from where and with what it was made."""
     context: dict[str, Any] = {"at": float(arguments["at"]), "ip": arguments["ip"]}
+    context["device"] = arguments.get("device", "")  # earlier versions queued none
     if "codes_left" in arguments:
         context["codes_left"] = int(arguments["codes_left"])
     return _letter(mail, user, arguments["to"], context=context)
+
+
+def _of_devices(mail: str, arguments: Arguments, user: User) -> Letter | None:
+    """Return the notice of the devices that were new in a time, if any of them is remembered.
+
+    It goes where the user read emails at the login: who has logged in may have changed that.
+    """
+    since, until = float(arguments["since"]), float(arguments["until"])
+    new = [it for it in user.devices.get("known", []) if since <= it["first_at"] <= until]
+    return _letter(mail, user, arguments["to"], context={"devices": new}) if new else None
 
 
 @dataclass(frozen=True)
@@ -136,7 +169,7 @@ class MailKind:
 
 
 MAILS = {
-    RESET_PASSWORD: MailKind(LINKS[PWD_RESET]),
+    RESET_PASSWORD: MailKind(LINKS[PWD_RESET], _of_reset),
     PASSWORD_CHANGED: MailKind(find_letter=_of_password),
     ROLE_CHANGED_TO_ADMIN: MailKind(),
     ROLE_CHANGED_TO_USER: MailKind(),
@@ -154,4 +187,6 @@ MAILS = {
     RECOVERY_CODE_USED: MailKind(find_letter=_of_factor),
     PASSKEY_ADDED: MailKind(find_letter=_of_factor),
     PASSKEY_REMOVED: MailKind(find_letter=_of_factor),
+    INVITATION: MailKind(LINKS[INVITE], _to_invited),
+    NEW_DEVICE: MailKind(find_letter=_of_devices),
 }

@@ -44,6 +44,10 @@ def _example(kind: MailKind) -> dict[str, Any]:
     """Return every variable that a template may have."""
     example: dict[str, Any] = {"name": "Ada", "created_at": EXAMPLE_TIME, "at": EXAMPLE_TIME}
     example |= {"new_email_hint": "a…@example.com", "ip": "203.0.113.7", "codes_left": 9}
+    example["device"] = "Firefox on Linux"
+    example["devices"] = [
+        {"browser": "Firefox", "system": "Linux", "ip": "203.0.113.7", "first_at": EXAMPLE_TIME}
+    ]
     example["factors"] = {"totp": True, "recovery_codes_left": 9, "passkeys": 2}
     if kind.link:
         lifetime = languages.duration(kind.link.lifetime // 60)

@@ -20,7 +20,7 @@ from services.event_service import Event
 from services.link_service import encode_link
 from services.mail_events import message_id, record, record_failures
 from services.mail_kinds import MAILS, Letter
-from services.mail_queue import find_letter
+from services.mail_queue import find_letter, store_requests
 
 mail = flask_mail.Mail()
 
@@ -41,6 +41,8 @@ def _send(connection: Connection, job: Job) -> bool:
     Raises:
         RetryLater, PauseLane, PauseQueue, Fail
     """
+    if job.attempts == 1:
+        store_requests([job.to_mongo()])
     letter = find_letter(job)
     if letter is None:
         return False

@@ -11,7 +11,7 @@ from flask_babel import get_locale
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, Template, TemplateError
 from jinja2.filters import do_wordwrap
 
-from config import SettingsError
+from setting_sources import SettingsError
 
 FOLDER = "email"
 COLUMNS = 76

@@ -11,6 +11,7 @@ from flask import g
 from mongoengine import NotUniqueError
 
 from database.models import User
+from infra.user_agent import describe
 from jobs import queue
 from services.errors import ApiError
 from services.mail_queue import enqueue_notice, enqueue_to
@@ -29,9 +30,11 @@ def notice_of_change(mail: str, user: User) -> Iterator[None]:
 def notify_of(change: Callable[[], bool], user: User, mail: str, **details: str) -> bool:
     """Make a change and notify its user of it, or do neither; return whether it was made.
 
-    The email says when, and from which IP. No text of the client is in it, which others may choose.
+    The email says when, from which IP, and with which browser and system. No text of the client is
+    in it, which others may choose.
     """
-    where = {"at": repr(time.time()), "ip": g.get("client_ip", "")}
+    device = describe(g.get("user_agent", ""))
+    where = {"at": repr(time.time()), "ip": g.get("client_ip", ""), "device": device}
     return make_or_cancel(change, enqueue_to(user, mail, **where, **details))
 
 

@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from flask import current_app
+from flask import current_app, g
 
+from database.hash_kinds import HashKind
 from database.models import Stored, User
 from infra import metrics, password_hashing
 from infra.password_hashing import PoolFull, normalize
 from infra.password_strength import estimate_strength
 from services import (
+    breach_service,
     errors,
     event_service,
     mail_queue,
@@ -60,9 +62,9 @@ def verify_password(user: User, password: str) -> bool:
     Raises:
         ServiceUnavailableError: the hashing pool is full.
     """
-    rounds = current_app.config["BCRYPT_LOG_ROUNDS"]
+    rounds, foreign = current_app.config["BCRYPT_LOG_ROUNDS"], HashKind.costs()
     with _pool_errors():
-        return password_hashing.verify_password(password, user.password, rounds)
+        return password_hashing.verify_password(password, user.password, rounds, foreign)
 
 
 def upgrade_hash(user: User, password: str) -> None:
@@ -99,20 +101,23 @@ def weaknesses(password: str, owner: User) -> list[str]:
     """Return why a new password is not accepted: it is too short, too long or easy to guess.
 
     There are no composition rules (NIST SP 800-63B §3.1.1.2). The words of the owner's email and
-    name count as guessable.
+    name and PASSWORD_WORDS count as guessable, and those in PASSWORD_BREACHED are refused.
 
     Raises:
-        ServiceUnavailableError: the hashing pool is full.
+        ServiceUnavailableError: the hashing pool is full, or PASSWORD_BREACHED away and needed.
     """
     password = normalize(password)  # as hash_password does
     min_length = current_app.config["PASSWORD_MIN_LENGTH"]
     if not min_length <= len(password) <= MAX_LENGTH:
         return [f"Must be between {min_length} and {MAX_LENGTH} characters long."]
-    personal = [text for text in (owner.email, owner.name) if text]
+    known = (owner.email, owner.name, *current_app.config["PASSWORD_WORDS"])
+    personal = [text for text in known if text]
     with _pool_errors():
         # In the same pool, because it takes as much processor time as a hash.
         strength = password_hashing.run(estimate_strength, password, personal)
-    return [] if strength.score >= current_app.config["PASSWORD_MIN_SCORE"] else strength.reasons
+    if strength.score < current_app.config["PASSWORD_MIN_SCORE"]:
+        return strength.reasons
+    return [breach_service.REASON] if breach_service.is_breached(password) else []
 
 
 def request_reset(email: str) -> None:
@@ -121,7 +126,7 @@ def request_reset(email: str) -> None:
     It is the same small write for any email. The worker looks the user up later, so that the time
     of the response does not reveal who has an account (OWASP Forgot Password Cheat Sheet).
     """
-    mail_queue.enqueue(RESET_PASSWORD, email)
+    mail_queue.enqueue(RESET_PASSWORD, email, ip=g.get("client_ip", ""))
     event_service.record(Event.PASSWORD_RESET_REQUESTED, email=email)
 
 

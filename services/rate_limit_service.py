@@ -2,10 +2,10 @@
 
 from flask import Flask, current_app
 
-from config import SettingsError
 from infra.pseudonym import pseudonym
 from infra.rate_limiter import RateLimiter
 from services.errors import TooManyRequestsError
+from setting_sources import SettingsError
 
 
 def initialize_rate_limits(app: Flask) -> None:
@@ -28,4 +28,4 @@ def hit(name: str, key: str) -> None:
     limiter: RateLimiter = current_app.extensions["rate_limiter"]
     stored_key = pseudonym(key, config["JWT_SECRET_KEY"])
     if seconds := limiter.hit(config[f"RATELIMIT_{name}"], name, stored_key):
-        raise TooManyRequestsError(seconds)
+        raise TooManyRequestsError(seconds, name, stored_key)

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 from bson import ObjectId
 
-from config import SettingsError
 from database import stored_secrets
 from database.models import Stored, User
 from infra.secret_box import NoKeyOpens, decrypt, encrypt, key_id
 from services import factor_service
 from services.errors import ConflictError
+from setting_sources import SettingsError
 
 # To count a million takes longer than MONGODB_TIMEOUT.
 COUNTED_USERS = 1000

@@ -21,9 +21,13 @@ Client = dict[str, str]
 
 
 def read(claims: Claims) -> tuple[User, Stored]:
-    """Return the user and the session of a token; raises SessionEndedError if either is gone."""
+    """Return the user and the session of a token.
+
+    Raises:
+        SessionEndedError: one of them is gone, or the user disabled.
+    """
     found = User.get_with_session(claims["sub"], claims["sid"])
-    if found is None:
+    if found is None or found[0].is_disabled:
         raise errors.SessionEndedError
     return found
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from flask import current_app
+from flask import current_app, g
 
 from database.models import Session, Stored, User
 from services import errors, event_service, session_grace
@@ -39,13 +39,15 @@ def create(user: User, user_agent: str, amr: Sequence[str]) -> Tokens:
         UnauthorizedError: the password was changed since it was verified.
     """
     session_id = secrets.token_hex(8)
-    session = Session(user_agent=user_agent[:USER_AGENT_CHARACTERS], amr=[*amr])
+    client = {"user_agent": user_agent[:USER_AGENT_CHARACTERS], "ip": g.get("client_ip", "")}
+    session = Session(**client, amr=[*amr])
+    ends_at = expires_at(session.to_mongo())
     while True:
         stored = user.read_sessions()
         if stored is None:
             raise errors.UnauthorizedError
         # It fails if the user logged in elsewhere since the read: read again then.
-        if user.add_session(session_id, session, evict=_sessions_to_evict(stored)):
+        if user.add_session(session_id, session, _sessions_to_evict(stored), ends_at):
             return issue_tokens(user, session_id, session.to_mongo())
 
 
@@ -57,11 +59,13 @@ def _sessions_to_evict(sessions: dict[str, Stored]) -> list[str]:
 
 def is_active(session: Stored) -> bool:
     """Return whether a stored session has not expired."""
-    config, now = current_app.config, time.time()
-    return bool(
-        session["last_used_at"] + config["JWT_REFRESH_TOKEN_EXPIRES"] > now
-        and session["created_at"] + config["JWT_SESSION_MAX_AGE"] > now
-    )
+    return expires_at(session) > time.time()
+
+
+def expires_at(session: Stored) -> float:
+    """Return when a stored session expires unless it is refreshed before."""
+    unused = session["last_used_at"] + current_app.config["JWT_REFRESH_TOKEN_EXPIRES"]
+    return float(min(unused, session["created_at"] + current_app.config["JWT_SESSION_MAX_AGE"]))
 
 
 def authenticate(claims: Claims) -> User:
@@ -130,6 +134,8 @@ def refresh(claims: Claims, user_agent: str = "") -> Tokens:
     # A session that is older, or has less than a second left, has reached its maximum age.
     oldest = time.time() - current_app.config["JWT_SESSION_MAX_AGE"] + 1
     refreshed = User.refresh_session(claims["sub"], claims["sid"], claims["gen"], client, oldest)
+    if refreshed:
+        event_service.record(Event.REFRESHED, user_id=claims["sub"])
     user, session = refreshed or session_grace.reuse(claims, client, oldest)
     return issue_tokens(user, claims["sid"], session)
 
@@ -150,11 +156,14 @@ def issue_tokens(user: User, session_id: str, session: Stored) -> Tokens:
     }
 
 
-def list_active(user: User, claims: Claims) -> list[Stored]:
-    """Return the active sessions of user with `id` and `current`, newest first."""
+def list_active(user: User, current: str = "") -> list[Stored]:
+    """Return the active sessions of user with `id` and `current`, newest first.
+
+    `current` is the id of the session that is marked as such.
+    """
     sessions = user.read_sessions() or {}
     active = [
-        {**session, "id": session_id, "current": session_id == claims["sid"]}
+        {**session, "id": session_id, "current": session_id == current}
         for session_id, session in sessions.items()
         if is_active(session)
     ]

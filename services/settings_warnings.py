@@ -8,7 +8,8 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from config import PRODUCTION, RENAMED_SETTINGS, SettingsSchema, env_file
+from config import PRODUCTION, SettingsSchema
+from setting_sources import RENAMED_SETTINGS, env_file
 
 SECRETS = (
     "JWT_SECRET_KEY",
@@ -32,13 +33,18 @@ def log_warnings(config: Mapping[str, Any]) -> None:
     """Log what the settings of an application hardly mean; values are never logged."""
     for old, new in config["RENAMED_SETTINGS_IN_USE"].items():
         logger.warning("The setting %s is now called %s", old, new)
-    for name in sorted(set(config["UNKNOWN_SETTINGS"]) - KNOWN):
-        for sentence in _about_unknown(name):
-            logger.warning("%s", sentence)
+    for sentence in unknown_settings(config):
+        logger.warning("%s", sentence)
     if config["APP_ENV"] == PRODUCTION and not config["SECRETS_KEYS"]:
         logger.warning("SECRETS_KEY is not set: nobody can turn on a second factor")
     if warning := exposed_secrets():
         logger.warning("%s", warning)
+
+
+def unknown_settings(config: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each variable of the environment that looks like a misspelt setting."""
+    names = sorted(set(config["UNKNOWN_SETTINGS"]) - KNOWN)
+    return [sentence for name in names for sentence in _about_unknown(name)]
 
 
 def _about_unknown(name: str) -> Iterator[str]:

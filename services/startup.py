@@ -7,17 +7,20 @@ from typing import Any
 
 from flask import Flask
 
-from config import DEVELOPMENT, SettingsError
+from config import DEVELOPMENT
 from database import migrations
 from database.db import DATABASE_ERRORS, is_connected, reconnect
 from database.startup import open_database
-from services import secret_service
+from services import secret_service, settings_changes
+from setting_sources import SettingsError
 
 logger = logging.getLogger(__name__)
 
 
-def open_current_database(app: Flask) -> None:
+def open_current_database(app: Flask, is_server: bool = False) -> None:
     """Open the database and see that its documents are of this version: development upgrades them.
+
+    The start of a server in production records which settings were changed since the last one.
 
     Raises:
         SettingsError: as open_database; the key of a stored secret is missing; in production, an
@@ -26,6 +29,9 @@ def open_current_database(app: Flask) -> None:
     is_first = not is_connected()
     open_database(app)
     _check_documents(app.config)
+    if is_server and app.config["APP_ENV"] != DEVELOPMENT:  # it makes a new MONGODB_URI each time
+        with app.app_context(), suppress(*DATABASE_ERRORS):  # the check of documents has said it
+            settings_changes.record_changes(app.config)
     if is_first:  # gunicorn --preload forks after this, and the client has opened a connection
         reconnect(app)
 
@@ -43,16 +49,14 @@ def open_database_of_any_version(app: Flask) -> None:
 
 def _check_documents(config: Mapping[str, Any]) -> None:
     try:
-        is_due = migrations.is_upgrade_due()
+        is_due = migrations.count_due() > 0
         secret_service.require_keys(config["SECRETS_KEYS"])
     except DATABASE_ERRORS as error:
         # Nobody can tell: the start goes on, and requests get 503 as usual.
         logger.warning("Can't check the stored documents: %s", error)
         return
     if is_due and config["APP_ENV"] != DEVELOPMENT:
-        message = (
-            f"Its documents need an upgrade: stop all processes, then run {migrations.COMMAND}"
-        )
+        message = f"Its documents need an upgrade: see CHANGELOG.md, then run {migrations.COMMAND}"
         raise SettingsError({"MONGODB_URI": [message]})
     if is_due:
         migrations.upgrade()

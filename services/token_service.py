@@ -27,6 +27,7 @@ CONFIRM = "confirm"
 CHANGE = "change"
 UNDO = "undo"
 MFA = "mfa"
+INVITE = "invite"
 ALGORITHM = "HS256"
 # The result is cached, so that `decode` checks the expiry itself.
 UNTIMED: Options = {"verify_exp": False}
@@ -107,6 +108,7 @@ SCHEMAS: dict[str, Schema] = {
     CONFIRM: _link_schema(ev=Counter()),
     CHANGE: _link_schema(change=HexId(24)),
     UNDO: _link_schema(change=HexId(24)),
+    INVITE: _link_schema(pwv=Counter()),
 }
 
 

@@ -1,17 +1,29 @@
 """Users: what they and admins may see, change and delete."""
 
+import time
+from typing import Any
+
 from bson import ObjectId
 
+from database import users
 from database.documents import BELONGS_TO_USER, JOBS, JOBS_BY_ID, NOTICES, SENT_MAILS
 from database.models import ADMIN, USER, Job, Stored, User
 from jobs import queue
-from services import errors, event_service, password_service, rate_limit_service
+from services import errors, event_service, mail_queue, password_service, rate_limit_service
 from services.event_service import Event
-from services.mail_kinds import ACCOUNT_DELETED, ROLE_CHANGED_TO_ADMIN, ROLE_CHANGED_TO_USER
+from services.link_service import is_invited
+from services.mail_kinds import (
+    ACCOUNT_DELETED,
+    RESET_PASSWORD,
+    ROLE_CHANGED_TO_ADMIN,
+    ROLE_CHANGED_TO_USER,
+)
 from services.movie_service import DELETE_MOVIES
 from services.notice_service import notice_of_change
 
 ROLE_EVENTS = {ADMIN: Event.ROLE_CHANGED_TO_ADMIN, USER: Event.ROLE_CHANGED_TO_USER}
+# How often a request reads a user again whom other requests have changed since.
+ATTEMPTS = 20
 ROLE_NOTICES = {ADMIN: ROLE_CHANGED_TO_ADMIN, USER: ROLE_CHANGED_TO_USER}
 
 
@@ -28,7 +40,7 @@ def get_visible(actor: User, user_id: str) -> User:
         ForbiddenError, UserNotExistsError
     """
     require_visible(actor, user_id)
-    return _get(user_id if ObjectId.is_valid(user_id) else ObjectId())
+    return get(user_id)
 
 
 def _get(user_id: object) -> User:
@@ -36,6 +48,11 @@ def _get(user_id: object) -> User:
     if user is None:
         raise errors.UserNotExistsError
     return user
+
+
+def get(user_id: str) -> User:
+    """Return the user with this id; raises UserNotExistsError."""
+    return _get(user_id if ObjectId.is_valid(user_id) else ObjectId())
 
 
 def get_by_email(email: str) -> User:
@@ -46,31 +63,41 @@ def get_by_email(email: str) -> User:
     return user
 
 
-def list_page(limit: int, after: str | None = None) -> tuple[list[User], str | None]:
-    """Return users in the order of signup, and the cursor of the next page if more follow."""
-    users = User.objects(**{"id__gt": ObjectId(after)} if after else {})
-    page = list(users.exclude("sessions").order_by("id").limit(limit + 1))
+def list_page(
+    limit: int, after: str | None = None, **filters: Any
+) -> tuple[list[User], str | None]:
+    """Return users in the order of signup, and the cursor of the next page if more follow.
+
+    Filters are the `email`, the `role`, whether they are `disabled`, and `q`, how their email or a
+    word of their name begins.
+    """
+    page = users.find_page(filters, limit + 1, after)
     return page[:limit], str(page[limit - 1].id) if len(page) > limit else None
 
 
-def update(actor: User, user: User, **changes: str | None) -> User:
-    """Change `name`, `locale` or `role` and return the user; another role revokes the sessions.
+def update(actor: User, user: User, **changes: Any) -> User:
+    """Change `name`, `locale`, `role` or `disabled` and return the user.
+
+    Another role revokes the sessions.
 
     Raises:
-        ForbiddenError: only an admin may change a role.
+        ForbiddenError: only an admin may change a role, or disable.
         LastAdminError
+        ConflictError: the user is changed again and again.
         TooManyRequestsError: users change themselves too often.
     """
     if actor.id == user.id:
         rate_limit_service.hit("WRITES_PER_USER", str(user.id))
+    if changes.keys() & {"role", "disabled"} and not actor.is_admin:
+        raise errors.ForbiddenError
     if role := changes.get("role"):
-        if not actor.is_admin:
-            raise errors.ForbiddenError
         set_role(user, role)
+    if "disabled" in changes:
+        set_disabled(_get(user.id), changes["disabled"])
     if "name" in changes:
-        user.set_name(changes["name"])
+        users.set_name(user, changes["name"])
     if "locale" in changes:
-        user.set_locale(changes["locale"])
+        users.set_locale(user, changes["locale"])
     return _get(user.id)
 
 
@@ -82,13 +109,12 @@ def set_role(user: User, role: str) -> None:
 
 
 def _change_role(user: User, role: str) -> None:
-    if user.is_admin:
-        _require_another_admin(user)
-    if not user.set_role(role):
+    _require_another_admin(user)
+    if not users.set_role(user, role):
         raise errors.UserNotExistsError
-    if user.is_admin and not User.objects(role=ADMIN).first():
+    if users.is_active_admin(user) and not users.find_active_admins().first():
         # Two admins demoted each other at once: neither change stays.
-        user.set_role(ADMIN)
+        users.set_role(user, ADMIN)
         raise errors.LastAdminError
     User.revoke_all_sessions(user.id)
     event_service.record(ROLE_EVENTS[role], user_id=user.id)
@@ -96,9 +122,57 @@ def _change_role(user: User, role: str) -> None:
 
 def _require_another_admin(user: User) -> None:
     """Check before anything is written, so that no other request sees a half-done change."""
-    admins = User.objects(role=ADMIN).only("id").limit(2)
-    if all(admin.id == user.id for admin in admins):
+    admins = [admin.id for admin in users.find_active_admins().only("id").limit(2)]
+    if admins == [user.id]:
         raise errors.LastAdminError
+
+
+def set_disabled(user: User, is_disabled: bool) -> None:
+    """Disable the account of a user, or enable it again.
+
+    Disabling revokes every session and voids every link, but for one that undoes a change of the
+    email. What was void stays void.
+
+    Raises:
+        LastAdminError, UserNotExistsError
+        ConflictError: the user is changed again and again.
+    """
+    if is_disabled:
+        _disable(user)
+    elif users.enable(user):
+        event_service.record(Event.USER_ENABLED, user_id=user.id)
+
+
+def _disable(user: User) -> None:
+    for _ in range(ATTEMPTS):
+        if user.is_disabled:
+            return
+        _require_another_admin(user)
+        now = {"disabled_at": time.time()}
+        if user.change_credentials(now, {"disabled_at": None, "role": user.role}, {}):
+            break
+        user = _get(user.id)  # it was changed since it was read
+    else:
+        raise errors.ConflictError
+    if users.is_active_admin(user) and not users.find_active_admins().first():
+        # Two admins disabled each other at once: neither stays disabled, but both are logged out.
+        users.enable(user)
+        raise errors.LastAdminError
+    event_service.record(Event.USER_DISABLED, user_id=user.id)
+
+
+def mail_reset_link(user: User) -> None:
+    """Mail a user a link that sets a new password, or a pending invitation once more.
+
+    Raises:
+        ConflictError: the account is disabled, or the invitation is over.
+    """
+    if user.is_disabled:
+        raise errors.ConflictError("This account is disabled")
+    if user.invited_at and not is_invited(user):
+        raise errors.ConflictError("The invitation is over: delete the user, and invite them again")
+    mail_queue.enqueue_to(user, RESET_PASSWORD)
+    event_service.record(Event.RESET_LINK_MAILED, user_id=user.id)
 
 
 def delete(user: User, actor: User | None = None, current_password: str | None = None) -> None:
@@ -158,6 +232,6 @@ def _delete_account(user: User, only_if: Stored, refusal: type[errors.ApiError])
     if not User.objects(id=user.id, role=USER, **only_if).delete():
         queue.cancel(job_id)
         if user.is_admin:
-            user.set_role(ADMIN)
+            users.set_role(user, ADMIN)
         _get(user.id)
         raise refusal

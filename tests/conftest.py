@@ -12,6 +12,7 @@ import pytest
 import time_machine
 from flask import Flask
 from hypothesis import settings as hypothesis_settings
+from mongoengine.connection import get_db
 from pymongo import MongoClient
 
 os.environ["ENV_FILE_LOCATION"] = os.devnull  # a developer's own .env must not change a test
@@ -19,12 +20,13 @@ GIVEN_MONGODB_URI = os.environ.pop("MONGODB_URI", None)
 pytest.register_assert_rewrite("tests.support")
 
 from app import create_app  # noqa: E402
+from database import started_settings  # noqa: E402
 from database.compatibility import THREADS, USER, simultaneous_updates  # noqa: E402
 from database.db import initialize_db  # noqa: E402
 from database.documents import DOCUMENTS  # noqa: E402
 from database.embedded.server import EmbeddedDatabase  # noqa: E402
 from database.migrations import stored_version  # noqa: E402
-from database.models import Job  # noqa: E402
+from database.models import ADMIN, Job  # noqa: E402
 from infra import audit_log  # noqa: E402
 from jobs.worker import Worker  # noqa: E402
 from tests.support.authenticator import Passkey  # noqa: E402
@@ -38,6 +40,7 @@ from tests.support.settings import SECRETS_KEY  # noqa: E402
 from tests.support.shared_work import share_work  # noqa: E402
 from tests.support.smtp_server import Mailbox, smtp_server, token_in  # noqa: E402
 from tests.support.tokens import KEY  # noqa: E402
+from tests.support.users import create_session, create_user  # noqa: E402
 
 share_work()
 
@@ -77,6 +80,7 @@ def documents(database: str) -> Iterator[None]:
     yield
     for document in DOCUMENTS:
         document.objects.delete()
+    get_db()[started_settings.COLLECTION].delete_many({})
 
 
 @pytest.fixture
@@ -186,6 +190,12 @@ def eve(api: ApiClient) -> dict[str, Any]:
     assert api.sign_up(**EVE).status_code == 200
     tokens: dict[str, Any] = api.log_in(**EVE).json()
     return tokens
+
+
+@pytest.fixture
+def operator(app: Flask) -> dict[str, Any]:
+    """Return the tokens of an admin, who was created and logged in without HTTP."""
+    return create_session(app, create_user("root@example.com", ADMIN))
 
 
 @pytest.fixture

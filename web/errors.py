@@ -3,18 +3,21 @@
 import logging
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
 
 from database.db import DATABASE_ERRORS
 from infra import metrics
+from services import event_service
 from services.errors import (
     ApiError,
     InternalServerError,
     ReauthenticationRequiredError,
     ServiceUnavailableError,
     TokenError,
+    TooManyRequestsError,
 )
+from services.event_service import Event
 from web.json_response import json_response
 
 Headers = dict[str, str]
@@ -38,7 +41,20 @@ def error_response(error: Exception) -> Response:
     if not isinstance(error, ApiError):
         logger.error("%s %s failed", request.method, request.url_rule, exc_info=error)
         error = InternalServerError()
+    _record_refusal(error)
     return _to_json(error)
+
+
+def _record_refusal(error: ApiError) -> None:
+    """Record what may be an attack (OWASP ASVS 5.0, 16.3.2)."""
+    user_id = g.get("actor_id")
+    if isinstance(error, TokenError):
+        event_service.record(Event.TOKEN_REFUSED, reason=type(error).__name__)
+    elif isinstance(error, TooManyRequestsError):
+        limit, key = error.limit, error.key
+        event_service.record(Event.RATE_LIMITED, user_id=user_id, limit=limit, key=key)
+    elif error.status == 403 and user_id:
+        event_service.record(Event.ACCESS_DENIED, user_id=user_id)
 
 
 def error_body(error: ApiError | HTTPException) -> dict[str, Any]:

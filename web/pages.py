@@ -1,5 +1,6 @@
 """HTML pages: their headers, and errors as pages."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Flask, Response, g, render_template
@@ -17,8 +18,11 @@ STYLED_POLICY = POLICY.replace("style-src", "style-src 'unsafe-inline'").replace
 HEADERS = {"Cache-Control": "no-store", "Content-Security-Policy": POLICY}
 
 
-def register_pages(app: Flask, pages: Blueprint) -> None:
-    """Serve a blueprint of pages, whose errors are pages too."""
+def register_pages(app: Flask, name: str, routes: Mapping[str, Any]) -> None:
+    """Serve pages, a view for each URL, whose errors are pages too."""
+    pages = Blueprint(name, __name__, root_path=app.root_path)
+    for url, view in routes.items():
+        pages.add_url_rule(url, url, view.as_view(view.__name__))
     pages.register_error_handler(Exception, error_page)
     pages.after_request(add_headers)
     app.register_blueprint(pages)

@@ -8,6 +8,7 @@ from flask import Flask, Response, current_app, g, request
 
 from infra import metrics
 from infra.logging import request_id
+from services.session_grace import USER_AGENT_CHARACTERS
 
 METHODS = {method.value for method in HTTPMethod}
 # Load balancers send these every few seconds.
@@ -25,6 +26,7 @@ def initialize_request_log(app: Flask) -> None:
 def _start() -> None:
     g.started_at = time.perf_counter()
     g.client_ip = request.remote_addr
+    g.user_agent = request.headers.get("User-Agent", "")[:USER_AGENT_CHARACTERS]
 
 
 def _log(response: Response) -> Response:

@@ -14,8 +14,15 @@ def public_url(path: str) -> str:
 
 
 def next_page(path: str, **parameters: Any) -> dict[str, str]:
-    """Return the Link header of a list that goes on (RFC 8288)."""
-    return {"Link": f'<{public_url(path)}?{urlencode(parameters)}>; rel="next"'}
+    """Return the Link header of a list that goes on `after` something (RFC 8288), or none."""
+    if not parameters["after"]:
+        return {}
+    sent = {name: _text(value) for name, value in parameters.items()}
+    return {"Link": f'<{public_url(path)}?{urlencode(sent)}>; rel="next"'}
+
+
+def _text(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 class PathPart(BaseConverter):

@@ -4,9 +4,9 @@ import atexit
 from pathlib import Path
 from typing import Any
 
-from config import SettingsError
 from database.embedded.private_files import KEY_FILES, development_key, private_folder
 from database.embedded.server import EmbeddedDatabase
+from setting_sources import SettingsError
 
 
 def prepare_development(config: dict[str, Any]) -> None:

@@ -92,14 +92,33 @@ def needs_no_list_search(helper: QueryHelper, field: str) -> bool:
     return not execute(f"SELECT 1 FROM {table} WHERE {has_list} LIMIT 1").fetchone()
 
 
+# neosqlite rejects an index that has _id in it. SQLite's index leads to the row by itself.
+ending_with_id: set[tuple[str, str]] = set()  # collection and name of each index without its _id
+
+
+def create_index(original: Callable[..., str]) -> Callable[..., str]:
+    """Return neosqlite's create_index, which leaves _id out of a compound index."""
+
+    def create(manager: IndexManager, key: Any, *args: Any, **options: Any) -> str:
+        if isinstance(key, list) and len(key) > 1 and key[-1][0] == "_id":
+            key = key[:-1]
+            ending_with_id.add((manager.collection.name, _index_name(dict(key))))
+        return original(manager, key, *args, **options)
+
+    return create
+
+
 # nx-27017 lists an index by its name in SQLite, and ignores a command to drop a compound index by
 # its name in MongoDB.
 def index_information(original: Callable[..., Document]) -> Callable[..., Document]:
     """Return neosqlite's list of indexes, by MongoDB's default names."""
 
     def information(manager: IndexManager) -> Document:
-        indexes = original(manager).values()
-        return {_index_name(index["key"]): index for index in indexes if "key" in index}
+        indexes = [index for index in original(manager).values() if "key" in index]
+        for index in indexes:
+            if (manager.collection.name, _index_name(index["key"])) in ending_with_id:
+                index["key"] = {**index["key"], "_id": 1}
+        return {_index_name(index["key"]): index for index in indexes}
 
     return information
 
@@ -110,8 +129,9 @@ def drop_index(
     """Return neosqlite's drop_index, by MongoDB's default names."""
 
     def drop(manager: IndexManager, name: str) -> None:
+        wanted = name.replace("-1", "1").removesuffix("__id_1")
         for stored, index in listed(manager).items():
-            if "key" in index and _index_name(index["key"]) == name.replace("-1", "1"):
+            if "key" in index and _index_name(index["key"]) == wanted:
                 return original(manager, stored)
         raise CommandError(f"index not found with name [{name}]", INDEX_NOT_FOUND)
 
@@ -182,6 +202,7 @@ def apply_fixes() -> None:
     QueryEngine.__init__ = initialize_engine(QueryEngine.__init__)
     QueryHelper._field_has_index = needs_no_list_search
     QueryHelper._build_id_operator_clause = build_id_clause(QueryHelper._build_id_operator_clause)
+    IndexManager.create_index = create_index(IndexManager.create_index)
     listed = IndexManager.index_information
     IndexManager.drop_index = drop_index(IndexManager.drop_index, listed)
     IndexManager.index_information = index_information(listed)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from config import SECRET_BYTES
+from production_checks import SECRET_BYTES
 
 OF_OTHERS = 0o077
 WRITABLE_BY_OTHERS = 0o022

@@ -26,7 +26,8 @@ LEVELS = (
     ("infra",),
     ("database",),
     ("config",),
-    ("key_strength", "setting_checks"),
+    ("production_checks",),
+    ("key_strength", "setting_checks", "setting_sources"),
 )
 RANK = {name: rank for rank, names in enumerate(LEVELS) for name in names}
 # The line of an import and the module that it names.

@@ -9,7 +9,7 @@ from scripts.reference import application, markdown
 from scripts.reference.application import Json
 from scripts.reference.markdown import code, link
 from scripts.reference.values import example, in_words, link_to, name_of, resolved
-from services.token_service import ACCESS, CHANGE, CONFIRM, PWD_RESET, REFRESH, UNDO
+from services.token_service import ACCESS, CHANGE, CONFIRM, INVITE, PWD_RESET, REFRESH, UNDO
 from web import openapi
 from web.errors import error_body
 from web.json_response import JSON
@@ -29,6 +29,7 @@ TOKENS = {
     (PWD_RESET,): "the token of the email, as `reset_token` in the body or as the bearer token",
     (CONFIRM, CHANGE): "that of the email, as `confirm_token` in the body or as the bearer token",
     (UNDO,): "the token of the email, as `undo_token` in the body or as the bearer token",
+    (INVITE,): "the token of the email, as `invite_token` in the body or as the bearer token",
 }
 # What nearly every operation may answer; said once, at the top.
 COMMON = {error_body(error)["error"] for error in openapi.COMMON}
@@ -140,15 +141,17 @@ def _inputs(operation: Json) -> Iterator[list[str]]:
 
 
 def nested_names() -> list[str]:
-    """Return the names of the schemas that fields of bodies refer to, directly or not."""
+    """Return the names of the schemas that only fields of bodies refer to, directly or not."""
     names: list[str] = []
     found = [_body(it)["schema"] for it in application.operations() if _body(it)]
+    found += [{"$ref": f"/{name}"} for name in response_names()]
     while found:
-        fields = resolved(found.pop())["properties"].values()
-        inner = [it for it in fields if name_of(it) and name_of(it) not in names]
+        fields = resolved(found.pop()).get("properties", {}).values()
+        parts = [part for field in fields for part in (field, field.get("items", {}))]
+        inner = [it for it in parts if name_of(it) and name_of(it) not in names]
         names += map(name_of, inner)
         found += inner
-    return sorted(set(names))
+    return sorted({*names} - {*response_names()})
 
 
 def _nested_section(name: str) -> list[str]:

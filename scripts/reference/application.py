@@ -7,8 +7,9 @@ from typing import Any
 from flask import Flask
 
 from commands.registry import initialize_commands
-from config import HOME, SettingsSchema
+from config import SettingsSchema
 from resources.routes import API_ROUTES, initialize_routes
+from setting_sources import HOME
 from web.json_response import JSON
 from web.openapi import build_document
 from web.operation import Operation

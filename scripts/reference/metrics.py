@@ -10,24 +10,30 @@ from scripts.reference import markdown
 from scripts.reference.markdown import code
 from services.event_service import COUNTED
 from services.health_service import PROCESS_GAUGES, QUEUE_GAUGES
+from services.stored_gauges import STORED_GAUGES
 
 ABOUT = """Every metric that Movie-bag exposes for Prometheus, at `/metrics` of
 [`METRICS_PORT`](settings.md#metrics_port); without that setting there are none."""
-SOURCE = "`infra/metrics.py` and `services/health_service.py`"
+SOURCE = "`infra/metrics.py`, `services/health_service.py` and `services/stored_gauges.py`"
 COUNTERS = """They count from the start of the process. Under gunicorn a scrape of any worker has
 the sum of all, those that have ended included. Labels that are known in advance begin at 0, so
 that `increase()` sees the first of its kind too. No label holds a value that a client chose."""
 GAUGES = """They are read at each scrape, by the process that is scraped; don't add them up over
-processes. Those of the queue are missing while the database is away."""
+processes. Those of the queue and of the database are missing while it is away."""
 SEE_ALSO = """`python run.py` also exposes the metrics that prometheus_client has of every Python
 process (`python_info`, `process_cpu_seconds_total` and so on); gunicorn does not.
-[Monitoring](../monitoring.md) says which deserve an alert."""
+[Alerts](../deployment/alerts.md) says what to do about each."""
 NAMES = {Counter: "counter", Histogram: "histogram"}
 VALUES: dict[str, Iterable[object]] = {
     "event": sorted(COUNTED),
     "kind": JOB_HANDLERS,
     "outcome": (metrics.DONE, metrics.FAILED),
-    "cause": (metrics.DATABASE, metrics.HASHING_POOL),
+    "cause": metrics.CAUSES,
+}
+SOURCES = {
+    "the queue": QUEUE_GAUGES,
+    "the database": STORED_GAUGES,
+    "the process": PROCESS_GAUGES,
 }
 OPEN_VALUES = {
     "method": "the HTTP method, `other` for one that is unknown",
@@ -67,12 +73,19 @@ def _families() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
             yield name, NAMES[type(metric)], metric._labelnames, family.documentation
 
 
+def metric_names() -> Iterator[str]:
+    """Yield the name of each metric as a query has it."""
+    for name, kind, *_ in _families():
+        suffixes = ("_bucket", "_sum", "_count") if kind == NAMES[Histogram] else ("",)
+        yield from (name.strip("`") + suffix for suffix in suffixes)
+    yield from (name for gauges in SOURCES.values() for name in gauges)
+
+
 def values(label: str) -> str:
     """Return in words what a label may be; raises KeyError for one that is not described."""
     return markdown.join(VALUES[label]) if label in VALUES else OPEN_VALUES[label]
 
 
 def _gauges() -> Iterator[list[str]]:
-    sources = (("the queue", QUEUE_GAUGES), ("the process", PROCESS_GAUGES))
-    for source, gauges in sources:
+    for source, gauges in SOURCES.items():
         yield from ([code(name), source, about] for name, about in gauges.items())

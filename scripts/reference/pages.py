@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from config import HOME
 from scripts.reference import api, commands, errors, events, metrics, settings
+from setting_sources import HOME
 
 FOLDER = HOME / "docs" / "reference"
 PAGES: dict[str, Callable[[], str]] = {

@@ -7,23 +7,17 @@ from typing import Any, NamedTuple
 from marshmallow import fields
 from marshmallow.validate import OneOf, Range, Regexp
 
-from config import (
-    HOME,
-    LIMITS,
-    RENAMED_SETTINGS,
-    REQUIRED_IN_PRODUCTION,
-    ROTATING_KEYS,
-    SECRET_BYTES,
-    SettingsSchema,
-)
+from config import LIMITS, SettingsSchema
+from production_checks import REQUIRED_IN_PRODUCTION, ROTATING_KEYS, SECRET_BYTES
 from scripts.reference import markdown
 from scripts.reference.markdown import code
+from setting_sources import HOME, RENAMED_SETTINGS
 
 ABOUT = """Every setting of Movie-bag: what it means, its default and what it accepts. Settings
 come from the environment or from a file `.env`; the environment wins, and an empty value counts
 as unset. A value that is not accepted stops the start, and every wrong one is named at once."""
 SOURCE = "`config.py` and `.env.example`"
-SEE_ALSO = """[Operations](../operations.md) says which settings production needs,
+SEE_ALSO = """[First deployment](../deployment/first.md) says which settings production needs,
 [Limits](../limits.md) why the limits are as they are,
 [Add a setting](../how-to/add-a-setting.md) how to make one of your own."""
 RENAMED = "The old names still work, with a warning in the log. If both are set, the new one wins."

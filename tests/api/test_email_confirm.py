@@ -287,8 +287,8 @@ class TestResend:
                 request(api, email)
             arguments = [dict(job.arguments) for job in Job.objects.order_by("id")]
             Job.objects.delete()
-            mail = {"mail": arguments[0]["mail"]}
-            assert arguments == [mail | {"email": email} for email in emails]
+            same = {"mail": arguments[0]["mail"], "ip": "127.0.0.1"}
+            assert arguments == [same | {"email": email} for email in emails]
 
     def test_only_an_unverified_user_gets_a_link(self, api, ada, eve, token, mails):
         confirm(api, token)

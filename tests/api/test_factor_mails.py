@@ -7,6 +7,7 @@ import pytest
 from database.models import User
 from services.languages import long_time
 from services.mail_kinds import (
+    NEW_DEVICE,
     PASSWORD_CHANGED,
     RECOVERY_CODE_USED,
     RECOVERY_CODES_CREATED,
@@ -62,7 +63,7 @@ def send(api, method, path, token, **body):
         (add, [TOTP_REMOVED, TOTP_ADDED]),
         (remove, [TOTP_REMOVED]),
         (renew, [RECOVERY_CODES_CREATED]),
-        (use, [RECOVERY_CODE_USED]),
+        (use, [RECOVERY_CODE_USED, NEW_DEVICE]),
     ],
 )
 class TestNotice:
@@ -95,9 +96,9 @@ class TestNotice:
 
 
 class TestRecoveryCodeUsed:
-    def test_email_says_how_many_are_left(self, api, factor, mails):
+    def test_email_says_how_many_are_left(self, app, api, factor, mails):
         use(api, factor)
-        (mail,) = mails()
+        (mail,) = (it for it in mails() if it["Subject"] == subject_of(app, RECOVERY_CODE_USED))
         assert "Recovery codes left: 9" in text_of(mail)
 
 

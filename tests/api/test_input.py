@@ -13,7 +13,7 @@ from database.documents import DOCUMENTS
 from database.models import Movie, User
 from resources.routes import API_ROUTES
 from services import factor_service, passkey_service
-from services.token_service import CHANGE, PWD_RESET, UNDO
+from services.token_service import CHANGE, INVITE, PWD_RESET, UNDO
 from tests.support.assertions import assert_error, case
 from tests.support.authenticator import assertion, new_passkey, registration
 from tests.support.client import ADA, EVE, NEW_PASSWORD
@@ -39,6 +39,7 @@ WITH_BODY = [path for method, path, _, token in ENDPOINTS if fields_of(method, p
 # The field and the scope of the token with which a request would change something.
 MAILED_TOKENS = {
     "/api/auth/reset": ("reset_token", PWD_RESET),
+    "/api/auth/invite": ("invite_token", INVITE),
     "/api/auth/email/confirm": ("confirm_token", CHANGE),
     "/api/auth/email/reject": ("confirm_token", CHANGE),
     "/api/auth/email/undo": ("undo_token", UNDO),
@@ -199,6 +200,7 @@ class TestMissingField:
         "/api/auth/login": {"email", "password"},
         "/api/auth/forgot": {"email"},
         "/api/auth/reset": {"reset_token", "password"},
+        "/api/auth/invite": {"invite_token", "password"},
         "/api/auth/email/confirm": {"confirm_token"},
         "/api/auth/email/reject": {"confirm_token"},
         "/api/auth/email/resend": {"email"},
@@ -263,6 +265,7 @@ class TestTypes:
         "/api/auth/login": ["email", "password"],
         "/api/auth/forgot": ["email"],
         "/api/auth/reset": ["reset_token", "password", "password_confirmation"],
+        "/api/auth/invite": ["invite_token", "password", "password_confirmation"],
         "/api/auth/email/confirm": ["confirm_token"],
         "/api/auth/email/reject": ["confirm_token"],
         "/api/auth/email/resend": ["email"],

@@ -272,6 +272,12 @@ class TestLimitOfWrites:
 
         return serve
 
+    def test_reset_links_that_an_admin_mails_count(self, serve):
+        api, token = serve("2 per minute")
+        User.objects.update(role=ADMIN)
+        path = f"/api/users/{User.objects.get().id}/reset"
+        assert statuses(lambda: api.post(path, token=token), 3) == [200, 200, 429]
+
     def test_every_write_counts(self, serve):
         api, token = serve("5 per minute")
         movie = {"name": "Heat", "casts": ["Al Pacino"], "genres": ["Crime"]}

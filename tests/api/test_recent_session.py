@@ -36,6 +36,8 @@ RECENT_ONLY = {
     "DELETE /api/auth/sessions/<session_id>",
     "PUT /api/auth/email",
     "DELETE /api/users/<user_id>",
+    "DELETE /api/users/<user_id>/sessions",
+    "GET /api/users/me/export",
 }
 WITH_TOTP = RECENT_ONLY | {"PUT /api/auth/password", "DELETE /api/users/me"}
 OTHER_IDS = {"<session_id>": "0" * 16, "<user_id>": "0" * 24, "<passkey_id>": "0" * 24}

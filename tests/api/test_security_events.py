@@ -88,14 +88,9 @@ class TestSecurityEvents:
         names = [line.split()[0].removeprefix("event=") for line in used_account.lines]
         assert names == [
             *("signup", "login_failed", "login_failed", "password_reset_requested", "login"),
-            *(
-                "refresh_token_reused_in_grace",
-                "refresh_token_reused",
-                "login",
-                "logout",
-                "login",
-                "password_changed",
-            ),
+            *("refreshed", "refresh_token_reused_in_grace"),
+            *("refresh_token_reused", "token_refused"),
+            *("login", "logout", "login", "password_changed"),
             *("password_reset_requested", "password_reset", "login", "user_deleted"),
         ]
 

@@ -12,6 +12,8 @@ from services.token_service import REFRESH
 from tests.support.assertions import assert_error
 from tests.support.client import ADA
 
+FIELDS = {"id", "created_at", "last_used_at", "user_agent", "device", "ip", "current"}
+
 
 def list_sessions(api, tokens):
     return api.get("/api/auth/sessions", token=tokens["token"]).json()
@@ -28,7 +30,7 @@ class TestListSessions:
         assert sessions[0]["user_agent"] == agent["User-Agent"][:200]
         assert [session["current"] for session in list_sessions(api, phone)] == [True, False]
         for session in sessions:
-            assert session.keys() == {"id", "created_at", "last_used_at", "user_agent", "current"}
+            assert session.keys() == FIELDS
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", session["created_at"])
         assert sessions[0]["created_at"] > sessions[1]["created_at"]
 

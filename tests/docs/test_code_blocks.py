@@ -1,6 +1,7 @@
 """Every code block of the documentation is run, parsed, or marked as output (`text`).
 
-The blocks of a page in the root or in docs/ are run here, those of a folder of docs/ by its test.
+The blocks of a page in the root, in docs/ or docs/deployment/ are run here, those of another folder
+of docs/ by its test.
 """
 
 import configparser
@@ -20,7 +21,8 @@ import yaml
 from babel.messages.pofile import PoFileError, read_po
 from dotenv import dotenv_values
 
-from config import SettingsError, SettingsSchema, load_settings
+from config import SettingsSchema, load_settings
+from setting_sources import SettingsError
 from tests.support.client import ADA
 from tests.support.documentation import DOCS, PAGES, TOP_PAGES, name_of, run_commands
 from tests.support.http_file import SEPARATOR, parse_request
@@ -35,6 +37,7 @@ from tests.support.tokens import KEY
 RUN_BY = {
     "book": "tests/docs/test_book.py",
     "concepts": "tests/docs/test_tutorial.py",
+    "deployment": "tests/docs/test_code_blocks.py",
     "how-to": "tests/docs/test_how_to.py",
     "tutorial": "tests/docs/test_tutorial.py",
 }
@@ -43,6 +46,11 @@ RUN_ELSEWHERE = {("README.md", "A tour with curl"): "tests/integration/test_read
 # It runs for minutes or until Ctrl-C: a dry run shows that the target exists.
 MAKE = """#!/bin/sh
 exec {make} --dry-run "$@"
+"""
+# MongoDB's tools are no packages of Debian: what they do to files and databases, by bson.
+MONGO_TOOLS = ("mongodump", "mongorestore")
+MONGO_TOOL = """#!/bin/sh
+PYTHONPATH='{home}' exec {python} -m tests.support.mongo_tools {name} "$@"
 """
 # Minutes too: that the named tests exist is shown by collecting them.
 COLLECT_ONLY = {**PYTEST, "PYTEST_ADDOPTS": "--collect-only"}
@@ -103,7 +111,7 @@ BLOCKS = [(page, block) for page in PAGES for block in code_blocks(page)]
 PARSED = [(page, block) for page, block in BLOCKS if block.language in PARSERS]
 RUN_HERE = [
     (page, block)
-    for page in TOP_PAGES
+    for page in [*TOP_PAGES, *sorted(DOCS.glob("deployment/*.md"))]
     for heading, section in sections(page).items()
     for block in section.blocks
     if block.language in RUN and (name_of(page), heading) not in RUN_ELSEWHERE
@@ -199,7 +207,10 @@ def variables(server, tmp_path_factory):
     """Return the environment of a block, where a dry run replaces what takes too long."""
     programs = tmp_path_factory.mktemp("programs")
     (programs / "make").write_text(MAKE.format(make=shutil.which("make")))
-    (programs / "make").chmod(0o755)
+    for name in MONGO_TOOLS:
+        (programs / name).write_text(MONGO_TOOL.format(home=HOME, python=sys.executable, name=name))
+    for program in programs.iterdir():
+        program.chmod(0o755)
     return environment(DATA_DIR=server.data_dir) | {
         **COLLECT_ONLY,
         "PATH": f"{programs}:{os.environ['PATH']}",
@@ -214,6 +225,7 @@ def actual_addresses(server):
         "http://127.0.0.1:5000": server.url,
         "127.0.0.1:9100": f"127.0.0.1:{server.settings['METRICS_PORT']}",
         "127.0.0.1:PORT": database[1],
+        "user:password@db.example.com": database[1],
     }
 
 

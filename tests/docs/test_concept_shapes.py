@@ -2,22 +2,27 @@
 
 import json
 import re
+import time
 
 import pytest
 from bson import ObjectId, json_util
 from pymongo import MongoClient
 
+from database import started_settings
 from database.db import ensure_indexes
 from database.documents import DOCUMENTS
 from database.migrations import VERSIONS
-from database.models import Session
+from database.models import Session, User
 from jobs.queue import SEND_DELAY
 from resources.routes import API_ROUTES
-from services.mail_kinds import EMAIL_CHANGED, RECOVERY_CODE_USED, RESET_PASSWORD
+from services import settings_changes
+from services.event_service import STORE_EVENT
+from services.mail_kinds import EMAIL_CHANGED, NEW_DEVICE, RECOVERY_CODE_USED, RESET_PASSWORD
 from services.token_service import (
     ACCESS,
     CHANGE,
     CONFIRM,
+    INVITE,
     MFA,
     PWD_RESET,
     REFRESH,
@@ -30,7 +35,7 @@ from tests.support.factor_client import enrol
 from tests.support.markdown import code, sections, table
 from tests.support.processes import HOME
 from tests.support.smtp_server import token_in
-from tests.support.tokens import decode_parts
+from tests.support.tokens import decode_parts, link_token
 
 CONCEPTS = HOME / "docs" / "concepts"
 STORED, TOKENS = sections(CONCEPTS / "documents.md"), sections(CONCEPTS / "tokens.md")
@@ -45,6 +50,7 @@ MAP_KEYS = {
     r"[0-9a-f]{24}": "<change>",
     r"[0-9a-f]{64}": "<digest>",
     r"\d+_\d+": "<limit>",
+    r"[A-Z]+(_[A-Z]+)+": "<setting>",
 }
 OLD_EMAIL, NEW_EMAIL = "ada@old.example", "ada@new.example"
 HEX_ID = re.compile(r"[0-9a-f]{24}")
@@ -65,8 +71,10 @@ def delete_user(api, token, password):
 
 
 def log_in_by_recovery_code(api, code, password):
+    """Log in on a device that is new."""
     body = {"mfa_token": api.log_in(password=password).json()["mfa_token"], "recovery_code": code}
-    assert api.post("/api/auth/login/mfa", json=body).status_code == 200
+    response = api.post("/api/auth/login/mfa", json=body, headers={"User-Agent": "curl/8.5.0"})
+    assert response.status_code == 200
 
 
 def add_passkey(api, token):
@@ -106,6 +114,8 @@ def paths(value, path=""):
             yield from paths(inner, inner_path)
 
 
+# Of "correct horse battery", by Django's hasher with one round.
+DJANGO_HASH = "pbkdf2_sha256$1$salt$JYNwuzKQP2HDmNqzFbI4LpAmdQnHjrRjcNuJfwqbpBw="
 MOVIE = {"name": "Heat", "casts": ["Al Pacino"], "genres": ["Crime"]}
 
 
@@ -146,35 +156,44 @@ class TestDocuments:
         return collections["job"].find_one({"arguments.mail": EMAIL_CHANGED})
 
     @pytest.fixture
-    def stored(self, api, work, mailbox, collections, notice):
-        """Return what the product stores of Ada, in the order of the examples."""
+    def used(self, api, work, mailbox, collections, notice, tmp_path):
+        """Let users and an operator act; return Ada's tokens, and jobs that were queued by that."""
         jobs = collections["job"]
         pair = self.log_in_on_two_devices(api)
-        warning = jobs.find_one({"arguments.mail": RECOVERY_CODE_USED})
+        warning, login = (
+            jobs.find_one({"arguments.mail": mail}) for mail in (RECOVERY_CODE_USED, NEW_DEVICE)
+        )
         self.begin_to_add_factors(api, work, mailbox)
+        self.act_as_operator(api, tmp_path)
         change_email(api, pair["token"], NEW_EMAIL, NEW_PASSWORD)
-        names = ("user", "passkey", "challenge")
-        users, passkeys, challenges = ([*collections[name].find()] for name in names)
-        passkeys[0]["backed_up"] = bool(passkeys[0]["backed_up"])  # the embedded database returns 0
-        reserved = [*collections["reserved_email"].find({"_id": OLD_EMAIL})]
+        return pair, [notice, warning, login, jobs.find_one({"kind": STORE_EVENT})]
+
+    @pytest.fixture
+    def stored(self, api, work, mailbox, collections, used):
+        """Return what the product stores, in the order of the examples."""
+        pair, earlier = used
+        names = ("user", "hash_kind", "passkey", "challenge", "started_settings")
+        found = {name: [*collections[name].find()] for name in names}
+        (passkey,) = found["passkey"]
+        passkey["backed_up"] = bool(passkey["backed_up"])  # the embedded database returns 0
+        found["reserved_email"] = [*collections["reserved_email"].find({"_id": OLD_EMAIL})]
         work(SEND_DELAY)
-        queued, delayed = self.delay_a_reset_link(api, work, mailbox, jobs)
+        jobs = self.delay_a_reset_link(api, work, mailbox, collections["job"])
         work(60)
         api.post("/api/movies", token=pair["token"], json=MOVIE)
-        movies = [*collections["movie"].find()]
-        copies = [*collections["sent_mail"].find({"_id": queued["_id"]})]
+        found["movie"] = [*collections["movie"].find()]
+        found["sent_mail"] = [*collections["sent_mail"].find({"_id": jobs[0]["_id"]})]
         assert api.get("/readyz").status_code == 200
+        events = collections["stored_event"]
+        kept = [events.find_one({"event": name}) for name in ("login", "login_failed")]
+        kept.append(events.find_one({"event": "user_disabled"}))
         delete_user(api, pair["token"], NEW_PASSWORD)
-        return {
-            "user": users,
-            "reserved_email": reserved,
-            "passkey": passkeys,
-            "challenge": challenges,
-            "job": [queued, delayed, notice, warning, *jobs.find({"attempts": 0})],
-            "sent_mail": copies,
-            "movie": movies,
-            **{name: [*collections[name].find()] for name in ("schema_version", "write_check")},
-        }
+        kept.append(events.find_one({"event": "user_deleted"}))
+        of_ada = {"attempts": 0, "arguments.user_id": str(found["user"][0]["_id"])}
+        found["job"] = [*jobs, *earlier, *collections["job"].find(of_ada)]
+        names = ("schema_version", "write_check")
+        current = {name: [*collections[name].find()] for name in names}
+        return {**found, "stored_event": kept, **current}
 
     @staticmethod
     def delay_a_reset_link(api, work, mailbox, jobs):
@@ -202,7 +221,7 @@ class TestDocuments:
 
     @staticmethod
     def begin_to_add_factors(api, work, mailbox):
-        """Let Eve begin to add a second factor and a passkey, and somebody to log in with one."""
+        """Let Eve begin to add factors and fail to log in, and somebody log in with a passkey."""
         api.sign_up(**EVE)
         work(SEND_DELAY)
         (mail,) = mailbox.to(EVE["email"])
@@ -212,10 +231,26 @@ class TestDocuments:
         api.post("/api/auth/mfa/totp/confirm", token=token, json={"code": "000000"})
         api.post("/api/auth/passkeys/options", token=token)
         api.post("/api/auth/login/passkey/options")
+        api.log_in(**EVE | {"password": "a wrong one"})
+
+    @staticmethod
+    def act_as_operator(api, folder):
+        """Invite and disable Dan, import Grace, and start the service."""
+        users = folder / "users.jsonl"
+        users.write_text(json.dumps({"email": "grace@example.com", "hash": DJANGO_HASH}))
+        run = api.app.test_cli_runner().invoke
+        for words in (
+            ["user", "invite", "dan@example.com"],
+            ["user", "disable", "dan@example.com"],
+            ["user", "import", str(users)],
+        ):
+            assert run(args=words).exit_code == 0
+        with api.app.app_context():
+            settings_changes.record_changes(api.app.config)
 
     def test_table_has_every_collection(self):
         classes = {document._get_collection_name() for document in DOCUMENTS}
-        assert {*COLLECTIONS} == classes | {VERSIONS, "write_check"}
+        assert {*COLLECTIONS} == classes | {VERSIONS, "write_check", started_settings.COLLECTION}
 
     def test_examples_have_the_shapes_of_stored_documents(self, stored):
         examples = {
@@ -255,14 +290,14 @@ class TestDocuments:
         assert written == indexes | {("_id", False)}
 
     def test_reference_and_time_are_as_the_conventions_say(self, stored):
-        (movie,), (user, _) = stored["movie"], stored["user"]
+        (movie,), (user, *_) = stored["movie"], stored["user"]
         assert ObjectId(movie["added_by"]) == user["_id"]
         assert isinstance(user["created_at"], float)
 
 
 class TestTokens:
     @pytest.fixture
-    def tokens(self, api, ada, mailed_token, mailbox):
+    def tokens(self, app, api, ada, mailed_token, mailbox):
         """Return header and claims of a token of each scope."""
         tokens = {ACCESS: ada["token"], REFRESH: ada["refresh_token"], PWD_RESET: mailed_token}
         api.post("/api/auth/email/resend", json={"email": ADA["email"]})
@@ -273,6 +308,8 @@ class TestTokens:
         confirm(api, tokens[CHANGE])
         tokens[UNDO] = token_in(mailbox.wait_for(4)[-1])
         enrol(api, ada)
+        invited = User(email="dan@example.com", password="", invited_at=time.time()).save()
+        tokens[INVITE] = link_token(app, invited, INVITE)
         tokens[MFA] = api.log_in(email=NEW_EMAIL).json()["mfa_token"]
         return {scope: decode_parts(token) for scope, token in tokens.items()}
 

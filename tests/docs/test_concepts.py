@@ -14,9 +14,11 @@ from jobs import backoff, errors, lanes, queue, smtp, worker
 from resources.routes import API_ROUTES, DEVELOPMENT_ROUTES, PAGE_ROUTES
 from scripts.lint.source import read_files
 from services import (
+    device_service,
     email_service,
     factor_service,
     health_service,
+    link_service,
     passkey_service,
     session_grace,
     session_service,
@@ -35,9 +37,11 @@ FIVE_FILES = "The code, in five files"
 WITH_FILES = [page for page in PAGES if FIVE_FILES in sections(page)]
 JOB_MODULES = (backoff, lanes, queue, smtp, worker)
 OTHER_MODULES = (
+    device_service,
     email_service,
     factor_service,
     health_service,
+    link_service,
     models,
     one_time_codes,
     passkey_service,
@@ -52,7 +56,7 @@ ROUTES = API_ROUTES | PAGE_ROUTES | DEVELOPMENT_ROUTES
 NAMED_NUMBER = re.compile(r"`(?P<name>[A-Z][A-Z_]+)`(?: \(| \| )(?P<number>\d[\d.,]*\d|\d)\b[^)|]*")
 # Numbers of steps, and what only looks like a number.
 NO_FIGURE = re.compile(
-    r"`[^`]+`|\]\([^)]+\)|SHA-256|RFC \d+|24 hex digits"
+    r"`[^`]+`|\]\([^)]+\)|SHA-256|RFC \d+|SP 800-63B|24 hex digits"
     r"|\| (after )?\d+ \||\(\d+(, \d+)*\)|steps? \d+( to \d+)?",
 )
 NUMBER = re.compile(r"\b\d+")

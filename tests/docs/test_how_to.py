@@ -4,13 +4,19 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
+from werkzeug.security import generate_password_hash
 
+from database.models import User
+from infra import breached_passwords
 from tests.support.client import ADA
 from tests.support.documentation import run_commands
+from tests.support.hashes import FIREBASE_HASH, FIREBASE_KEY, FIREBASE_SALT, REAL_HASHES
 from tests.support.javascript import functions
 from tests.support.markdown import code_blocks
 from tests.support.processes import HOME, environment
@@ -38,7 +44,9 @@ OTHERS = {
     "add-a-language",
     "help-a-user",
     "front-end",
+    "import-users",
     "put-a-front-end-before-it",
+    "refuse-breached-passwords",
     "swap-the-database",
     "swap-the-mail-server",
 }
@@ -108,6 +116,81 @@ def test_user_is_helped_as_written(database, documents, tmp_path):
     user.modify(set__factors__totp={"step": 0})
     run_block(FOLDER / "help-a-user.md", {"MONGODB_URI": database, "DATA_DIR": tmp_path}, {})
     assert user.reload().has_totp is False
+
+
+# Users as each system writes them, whose hashes are of known passwords.
+SYSTEMS = {
+    "django": [
+        {
+            "model": "auth.user",
+            "fields": {
+                "email": "Ada@example.com",
+                "first_name": "Ada",
+                "last_name": "",
+                "password": generate_password_hash("password", "pbkdf2:sha256:1000"),
+                "date_joined": "2019-07-01T12:00:00.123Z",
+                "is_active": True,
+            },
+        }
+    ],
+    "wordpress": [
+        {
+            "user_email": "ada@example.com",
+            "display_name": "Ada",
+            "user_pass": REAL_HASHES["phpass of WordPress"][1],
+            "user_registered": "2019-07-01 12:00:00",
+        }
+    ],
+    "firebase": {
+        "users": [
+            {
+                "email": "ada@example.com",
+                "emailVerified": True,
+                "passwordHash": FIREBASE_HASH,
+                "salt": FIREBASE_SALT,
+                "displayName": "Ada",
+                "createdAt": "1561982400000",
+            }
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_users_of_a_system_are_converted_and_imported(app, tmp_path, system):
+    (block,) = blocks(FOLDER / "import-users.md", "python")
+    (tmp_path / "convert.py").write_text(block.source)
+    (tmp_path / "users.json").write_text(json.dumps(SYSTEMS[system]))
+    command = [sys.executable, "convert.py", system, "users.json"]
+    lines = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
+    (tmp_path / "users.jsonl").write_bytes(lines)
+    options = ["--firebase-signer-key", FIREBASE_KEY] if system == "firebase" else []
+    words = ["user", "import", str(tmp_path / "users.jsonl"), *options]
+    ended = app.test_cli_runner().invoke(args=words)
+    assert ended.stdout.startswith("1 added, 0 skipped, 0 invalid"), ended.stderr
+    user = User.objects.get()
+    assert (user.email, user.name, int(user.created_at)) == (ADA["email"], "Ada", 1561982400)
+    assert user.is_verified == (system == "firebase")
+
+
+def test_import_of_the_page_runs_and_what_is_left_is_counted(database, documents, tmp_path):
+    page = FOLDER / "import-users.md"
+    (example,), (command, count) = blocks(page, "json"), blocks(page, "sh")
+    (tmp_path / "users.jsonl").write_text(example.source)
+    env = environment(MONGODB_URI=database, DATA_DIR=tmp_path)
+    replaced = {".venv/bin": str(BIN), "users.jsonl": str(tmp_path / "users.jsonl")}
+    output = run_commands(command.source, replaced, env)
+    assert output.startswith("1 added, 0 skipped, 0 invalid\nWhile hashes of other systems are")
+    assert "1 left" in run_commands(count.source, replaced, env)
+
+
+def test_list_of_the_page_is_built_and_its_settings_are_read(database, documents, tmp_path):
+    page = FOLDER / "refuse-breached-passwords.md"
+    (tmp_path / "stolen.txt").write_text("correct horse\n")
+    replaced = {f" {it}": f" {tmp_path}/{Path(it).name}" for it in ("stolen.txt", "data/stolen")}
+    output = run_block(page, {"MONGODB_URI": database, "DATA_DIR": tmp_path}, replaced)
+    assert output == f"1 passwords in {tmp_path}/stolen\n"
+    assert breached_passwords.contains(str(tmp_path / "stolen"), "correct horse")
 
 
 def test_language_of_the_page_is_added_and_shown(copy):

@@ -12,9 +12,10 @@ import click
 import pytest
 from werkzeug.exceptions import HTTPException
 
-from config import RENAMED_SETTINGS, SettingsSchema
+from config import SettingsSchema
 from scripts.lint.source import read_files
 from scripts.reference.application import application
+from setting_sources import RENAMED_SETTINGS
 from tests.support.definitions import defined_names
 from tests.support.documentation import DOCS, PAGES, name_of
 from tests.support.markdown import code_blocks, inline_code
@@ -232,7 +233,7 @@ def test_names_of_a_file_are_defined_there(page):
         (lacks_module, "python -m scripts.linter"),
         (lacks_target, "MONGODB_URI=… make tests"),
         (lacks_command, "flask --app app users list"),
-        (lacks_command, "flask --app app user create|invite EMAIL"),
+        (lacks_command, "flask --app app user create|vanish EMAIL"),
         (lacks_command, "mail list --all"),
     ],
 )

@@ -3,6 +3,7 @@
 import re
 
 from config import LIMITS
+from database.events import StoredEvent
 from database.models import Job, Movie, User
 from tests.support.documentation import DOCS
 from tests.support.markdown import code, sections, table
@@ -33,6 +34,6 @@ def test_table_has_every_index_of_the_large_collections():
     for name, index, *_ in table(sections(DOCS / "scaling.md")["MongoDB"], "collection"):
         collection = name.strip("`") or collection
         found.setdefault(collection, set()).add(code(index)[0])
-    documents = {"user": User, "job": Job, "movie": Movie}
+    documents = {"user": User, "job": Job, "stored_event": StoredEvent, "movie": Movie}
     expected = {name: set(map(fields_of, it._meta["indexes"])) for name, it in documents.items()}
     assert {name: fields - {"_id"} for name, fields in found.items()} == expected

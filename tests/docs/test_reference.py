@@ -9,11 +9,12 @@ import requests
 from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
-from config import REQUIRED_IN_PRODUCTION
 from database.models import ADMIN, User
+from production_checks import REQUIRED_IN_PRODUCTION
 from scripts.reference import api as api_page
 from scripts.reference import application, commands, errors, events, metrics, settings, values
 from scripts.reference.pages import FOLDER, PAGES
+from services import settings_changes
 from services.event_service import MAIL_EVENTS, Event
 from tests.support.client import ADA, EVE, NEW_PASSWORD
 from tests.support.concurrency import wait_until
@@ -117,13 +118,14 @@ class TestCommands:
 
     def test_commands_that_create_the_database_say_so(self):
         creating = [part for part in commands.render().split("### ") if commands.CREATES in part]
-        assert [part.split("\n")[0] for part in creating] == ["movies import", "user create"]
+        names = ["movies import", "user create", "user import", "user invite"]
+        assert sorted(part.split("\n")[0] for part in creating) == names
 
 
 class TestMetrics:
     def test_running_server_exposes_what_the_page_lists(self, run):
         port = free_port()
-        run(METRICS_PORT=port)
+        run(METRICS_PORT=port, BCRYPT_LOG_ROUNDS=5)  # a label is one of hashes of fewer rounds
         text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
         families = {
             family.name + ("_total" if family.type == "counter" else ""): family
@@ -170,15 +172,17 @@ class TestEvents:
 
         return fields
 
-    def test_security_events(self, api, fields, mailbox):
+    def test_security_events(self, api, fields, mailbox, tmp_path):
         api.sign_up()
         User.objects.update(set__role=ADMIN)
         admin = api.log_in().json()["token"]
-        act_as_admin(api, admin)
+        act_as_admin(api, admin, mailbox)
+        be_refused(api, admin)
         use_sessions(api)
         use_factors(api, api.log_in().json()["token"])
         use_passwords(api, mailbox)
         use_emails(api, mailbox)
+        use_commands(api, tmp_path)
         documented = {it: set(events.FIELDS[it]) for it in Event if it not in MAIL_EVENTS}
         found = {event: names for event, names in fields().items() if event in documented}
         assert found == documented
@@ -194,14 +198,37 @@ class TestEvents:
         }
 
 
-def act_as_admin(api, token):
+def act_as_admin(api, token, mailbox):
+    invited = api.post("/api/users", json={"email": "dan@example.com"}, token=token)
+    assert invited.status_code == 200
+    accept = {"invite_token": mailed_token(mailbox, "dan@example.com", "invite")}
+    api.post("/api/auth/invite", json=accept | {"password": NEW_PASSWORD})
     user_id = api.post("/api/users", json=EVE, token=token).json()["id"]
     for role in ("admin", "user"):
         api.patch(f"/api/users/{user_id}", json={"role": role}, token=token)
+    api.get("/api/users/me/export", token=token)
+    api.delete(f"/api/users/{user_id}/sessions", token=token)
+    api.post(f"/api/users/{user_id}/reset", token=token)
+    for is_disabled in (True, False):
+        api.patch(f"/api/users/{user_id}", json={"disabled": is_disabled}, token=token)
+        api.log_in(**EVE)
+    api.get("/api/users", token=api.log_in(**EVE).json()["token"])
     api.delete(f"/api/users/{user_id}", token=token)
 
 
+def be_refused(api, token):
+    api.verify("nonsense")
+    settings = {"RATELIMIT_ENABLED": True, "RATELIMIT_WRITES_PER_USER": "1 per hour"}
+    former = {name: api.app.config[name] for name in settings}
+    api.app.config.update(settings)
+    for _ in range(2):
+        api.patch("/api/users/me", json={"name": "Ada"}, token=token)
+    api.app.config.update(former)
+
+
 def use_sessions(api):
+    headers = {"User-Agent": "curl/8.5.0"}
+    api.post("/api/auth/login", json=ADA, headers=headers)
     first = api.log_in().json()["refresh_token"]
     api.refresh(first)
     api.refresh(first)
@@ -245,6 +272,7 @@ def use_passwords(api, mailbox):
 def use_emails(api, mailbox):
     api.sign_up(**EVE)
     api.app.config["EMAIL_VERIFICATION"] = "required"
+    api.sign_up(**EVE)
     api.log_in(**EVE)
     api.post("/api/auth/email/resend", json={"email": EVE["email"]})
     confirm = {"confirm_token": mailed_token(mailbox, EVE["email"], "confirm")}
@@ -257,6 +285,16 @@ def use_emails(api, mailbox):
         api.post(f"/api/auth/email/{action}", json=confirm)
     undo = {"undo_token": mailed_token(mailbox, EVE["email"], "undo")}
     api.post("/api/auth/email/undo", json=undo)
+
+
+def use_commands(api, folder):
+    run = api.app.test_cli_runner().invoke
+    users = folder / "users.jsonl"
+    users.write_text('{"email": "frank@example.com"}')
+    assert run(args=["user", "export"]).exit_code == 0
+    assert run(args=["user", "import", str(users)]).exit_code == 0
+    with api.app.app_context():
+        settings_changes.record_changes({**api.app.config, "EVENT_DAYS": 1})
 
 
 def mailed_token(mailbox, email, page):

@@ -13,8 +13,9 @@ import pytest
 from mongoengine.connection import get_db
 from pymongo.collection import Collection
 
+from commands import users as user_commands
 from config import load_settings
-from database import compatibility, stored_secrets
+from database import compatibility
 from database import db as database
 from database.documents import DOCUMENTS
 from database.models import ADMIN, Job, User
@@ -35,6 +36,7 @@ from tests.support.emails import subject_of
 from tests.support.factor_client import begin_login, code_of, finish_login, start_totp
 from tests.support.processes import HOME, environment, free_port
 from tests.support.settings import PRODUCTION_SETTINGS
+from tests.support.shell import error_line, output
 from tests.support.smtp_server import token_in
 from tests.support.stored_user import read_stored_user, restore_user
 from tests.support.tokens import KEY, OTHER_KEY, link_token
@@ -50,13 +52,6 @@ COMMANDS = {
     "secret": {"rotate"},
 }
 DAY = 24 * 3600
-
-
-@pytest.fixture
-def shell(app):
-    """Return a function that runs a command in this process; flask_process is a real one."""
-    runner = app.test_cli_runner()
-    return lambda *words, typed="": runner.invoke(args=words, input=typed)
 
 
 @pytest.fixture
@@ -77,19 +72,6 @@ def flask_process(database, documents, tmp_path):
         )
 
     return run
-
-
-def output(ended):
-    """Return what a command that succeeded printed."""
-    status = ended.returncode if isinstance(ended, subprocess.CompletedProcess) else ended.exit_code
-    assert status == 0, ended.stderr
-    return ended.stdout.strip()
-
-
-def error_line(ended):
-    """Return the reason of a command that failed: a line on stderr after that of the database."""
-    assert (ended.exit_code, ended.stdout) == (1, "")
-    return re.fullmatch("(?:APP_ENV is .+\n)?Error: (.+)\n", ended.stderr)[1]
 
 
 def make_admin(app, email):
@@ -181,7 +163,25 @@ class TestUserList:
         listed = [("user", EVE["email"]), ("admin", ADA["email"])]
         for line, (role, email) in zip(lines, listed, strict=True):
             user_id = str(User.get_by_email(email).id)
-            assert re.fullmatch(rf"{user_id} +{role} +\d{{4}}-\d\d-\d\dT[\d:]+Z +{email}", line)
+            expected = rf"{user_id} +{role} +active +\d{{4}}-\d\d-\d\dT[\d:]+Z +{email}"
+            assert re.fullmatch(expected, line)
+
+    def test_long_list_is_read_by_the_page(self, shell, monkeypatch):
+        """No command reads more than a page, and the list is printed meanwhile."""
+        monkeypatch.setattr(user_commands, "BATCH_SIZE", 10)
+        sizes = []
+        list_page = user_service.list_page
+
+        def note(*args, **options):
+            page, cursor = list_page(*args, **options)
+            sizes.append(len(page))
+            return page, cursor
+
+        monkeypatch.setattr(user_service, "list_page", note)
+        emails = [create_user(f"u{number}@b.example").email for number in range(35)]
+        lines = output(shell("user", "list")).splitlines()
+        assert [line.split()[-1] for line in lines] == emails
+        assert sizes == [10, 10, 10, 5]
 
 
 class TestUserPromote:
@@ -349,7 +349,7 @@ class TestRefusedUserCommands:
         make_admin(app, ADA["email"])
         token = api.log_in().json()["token"]
         reason = error_line(shell("user", *command.split(), ADA["email"]))
-        assert reason == "The last admin can't be deleted or demoted"
+        assert reason == "The last admin can't be deleted, demoted or disabled"
         assert api.get("/api/users", token=token).status_code == 200
 
     @pytest.mark.parametrize(
@@ -460,25 +460,22 @@ class TestMailList:
         assert ended.exit_code != 0
         assert ended.stdout == ""
 
-    @pytest.mark.parametrize("command", ["mail list", "user list"])
-    def test_long_list_is_read_by_the_batch(self, shell, monkeypatch, command):
+    def test_long_list_is_read_by_the_batch(self, shell, monkeypatch):
         """No command reads more than a batch, and the list is printed meanwhile."""
         monkeypatch.setattr(database, "BATCH_SIZE", 10)
         limits = []
         find = Collection.find
 
         def note(collection, *args, **options):
-            is_of_start = args and stored_secrets.KEY in args[0]  # reads one user
-            if collection.name in ("job", "user") and not is_of_start:
+            if collection.name == "job":
                 limits.append(options.get("limit"))
             return find(collection, *args, **options)
 
         monkeypatch.setattr(Collection, "find", note)
         for number in range(35):
             store_job(f"u{number}@b.example", Job.QUEUED)
-            create_user(f"u{number}@b.example")
         limits.clear()
-        assert len(output(shell(*command.split())).splitlines()) == 35
+        assert len(output(shell("mail", "list")).splitlines()) == 35
         assert limits.count(10) == 5
         assert set(limits) == {10}
 

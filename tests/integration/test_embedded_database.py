@@ -191,6 +191,12 @@ class TestIndexes:
         assert set(collection.index_information()) == {"_id_"}
         collection.insert_one({"name": "a"})
 
+    def test_index_that_ends_with_id_is_listed_so(self, collection):
+        collection.create_index([("role", 1), ("_id", 1)])
+        assert collection.index_information()["role_1__id_1"]["key"] == [("role", 1), ("_id", 1)]
+        collection.drop_index([("role", 1), ("_id", 1)])
+        assert set(collection.index_information()) == {"_id_"}
+
     def test_dropping_an_unknown_index_raises(self, collection):
         collection.insert_one({})
         with pytest.raises(OperationFailure) as error:

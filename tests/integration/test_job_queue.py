@@ -11,6 +11,7 @@ from pymongo.errors import AutoReconnect
 from app import JOB_HANDLERS, UNNEEDED_JOBS
 from config import SettingsSchema
 from database.due_jobs import delete_due, find_due
+from database.events import StoredEvent
 from database.models import ADMIN, Job, Movie, User
 from infra import metrics
 from jobs import backoff, lanes, queue
@@ -19,6 +20,7 @@ from jobs.errors import Fail, PauseLane, PauseQueue, RetryLater
 from jobs.lanes import Lanes
 from jobs.queue import LEASE_SECONDS, RETRY_WINDOW, SEND_DELAY
 from services import auth_service, movie_service
+from services.event_service import LANE, STORE_EVENT
 from tests.support.client import ADA, EVE
 from tests.support.concurrency import run_simultaneously, wait_until
 
@@ -364,7 +366,7 @@ class TestWorker:
         assert "ada@example.com" not in caplog.text
 
     def test_unknown_kind_is_left_to_a_later_version(self, work, handler, caplog):
-        Job.insert("unknown", {}, run_at=0)
+        Job.insert("unknown", {}, run_at=time.time())
         enqueue(1)
         work()
         job = Job.objects.get()
@@ -622,6 +624,15 @@ class TestPause:
         self._pauses(work, handler, clock, 3)
         handler.handle = lambda job: False
         work(LEASE_SECONDS + 1)
+        (pause,) = self._pauses(work, handler, clock, 1)
+        assert pause >= 0.5 * 0.002 * 2**3
+
+    def test_job_of_another_kind_does_not_shorten_pauses(self, work, handler, clock):
+        self._pauses(work, handler, clock, 3)
+        handler.handle = lambda job: False
+        queue.enqueue(STORE_EVENT, LANE, event="login_failed", at=repr(time.time()))
+        work(LEASE_SECONDS + 1)
+        assert StoredEvent.objects.count() == 1
         (pause,) = self._pauses(work, handler, clock, 1)
         assert pause >= 0.5 * 0.002 * 2**3
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from config import SettingsError
 from services import mail_preview
+from setting_sources import SettingsError
 
 SUBJECT = "Subject: {{ _('Reset your Movie-bag password') }}\n\n"
 

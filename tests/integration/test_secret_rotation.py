@@ -7,11 +7,11 @@ import sys
 import pytest
 
 from app import create_app
-from config import SettingsError
 from database import stored_secrets
 from database.models import User
 from infra.secret_box import decrypt, encrypt, key_id
 from services import secret_service
+from setting_sources import SettingsError
 from tests.support.processes import HOME, environment
 from tests.support.settings import SECRETS_KEY
 from tests.support.tokens import KEY, OTHER_KEY

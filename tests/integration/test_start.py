@@ -12,10 +12,11 @@ import requests
 from mongoengine import disconnect
 
 import run as run_py
-from config import RENAMED_SETTINGS, SettingsError, SettingsSchema
+from config import SettingsSchema
 from database.db import without_credentials
 from database.embedded.development import prepare_development
 from database.embedded.private_files import KEY_FILES
+from setting_sources import RENAMED_SETTINGS, SettingsError
 from tests.support.concurrency import run_simultaneously
 from tests.support.processes import HOME, environment, free_port
 from tests.support.settings import PRODUCTION_SETTINGS

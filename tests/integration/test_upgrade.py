@@ -7,13 +7,14 @@ import pytest
 from mongoengine.connection import get_db
 
 from app import create_app
-from config import SettingsError
+from database import db as database_db
 from database.emails import ReservedEmail
 from database.migrations import MIGRATIONS, VERSIONS, stored_version, upgrade
 from database.models import Job, User
 from database.sent_mail import SentMail
-from services import movie_service
+from services import movie_service, session_sweep, user_service
 from services.token_service import CONFIRM
+from setting_sources import SettingsError
 from tests.support.assertions import assert_error
 from tests.support.client import ADA, EVE
 from tests.support.email_owners import change_email, link_token
@@ -102,6 +103,79 @@ class TestUpgrade:
     def test_empty_database_is_current(self, documents):
         get_db()[VERSIONS].drop()
         assert stored_version() == len(MIGRATIONS)
+
+
+class TestIndexUsers:
+    """The upgrade of a database of version 2, in which users are not found by their names."""
+
+    @pytest.fixture
+    def users(self, documents, monkeypatch):
+        """Store users of version 2, of whom a batch has two; one has been indexed already."""
+        get_db()[VERSIONS].update_one({}, {"$set": {"version": 2}})
+        monkeypatch.setattr(database_db, "BATCH_SIZE", 2)
+        session = {"a" * 16: {"generation": 0, "created_at": 1.6e9, "last_used_at": 1.6e9}}
+        given = [
+            {"name": "Ada Lovelace", "sessions": session},
+            {"name": None},
+            {},
+            {"name": "Éva", "sessions": session, "sweep_at": NOW},
+            {"sessions": session},
+        ]
+        stored = [
+            old_user() | {"email": f"u{number}@example.com"} | fields
+            for number, fields in enumerate(given)
+        ]
+        get_db()["user"].insert_many(stored)
+        yield get_db()["user"]
+        get_db()[VERSIONS].drop()
+
+    INDEXED = (
+        {"name_keys": ["ada lovelace", "lovelace"], "sweep_at": 0.0},
+        {},
+        {},
+        {"name_keys": ["éva"], "sweep_at": NOW},
+        {"sweep_at": 0.0},
+    )
+
+    @staticmethod
+    def indexed(users):
+        fields = {"_id": False, "name_keys": True, "sweep_at": True}
+        return tuple(users.find({}, fields).sort("_id"))
+
+    def test_users_are_found_by_name_and_nothing_else_changes(self, users):
+        before = [*users.find().sort("_id")]
+        assert upgrade() == 1
+        pairs = zip(before, self.INDEXED, strict=True)
+        assert [*users.find().sort("_id")] == [{**user, **fields} for user, fields in pairs]
+        assert stored_version() == len(MIGRATIONS) == 3
+        (found,), _ = user_service.list_page(10, q="LOVE")
+        assert found.name == "Ada Lovelace"
+
+    def test_interrupted_upgrade_is_completed(self, users):
+        def interrupt(_):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            upgrade(on_progress=interrupt)
+        assert self.indexed(users)[0] == self.INDEXED[0]
+        assert self.indexed(users)[4] == {}
+        assert stored_version() == 2
+        assert upgrade() == 1
+        assert self.indexed(users) == self.INDEXED
+
+    def test_what_earlier_processes_store_is_indexed_again(self, users):
+        upgrade()
+        users.insert_one(old_user() | {"email": "late@example.com", "name": "Zoë"})
+        assert (upgrade(), upgrade(again=True)) == (0, 1)
+        (found,), _ = user_service.list_page(10, q="zoë")
+        assert found.email == "late@example.com"
+        assert stored_version() == len(MIGRATIONS)
+
+    def test_expired_sessions_of_before_are_swept(self, users, make_app):
+        upgrade()
+        with make_app().app_context():
+            session_sweep.delete_expired()
+        assert not any(user["sessions"] for user in users.find())
 
 
 class TestStart:

@@ -11,21 +11,17 @@ from marshmallow import fields
 from mongoengine import disconnect
 
 from app import create_app
-from config import (
-    RENAMED_SETTINGS,
-    SECRET_BYTES,
-    SettingsError,
-    SettingsSchema,
-    load_settings,
-)
+from config import SettingsSchema, load_settings
 from database.models import Job, User
 from database.startup import open_database
 from infra.secret_box import decrypt, encrypt
 from key_strength import reasons_against
+from production_checks import SECRET_BYTES
 from services import mail_service, token_service
 from services.link_service import LINKS, encode_link
 from services.mail_kinds import RESET_PASSWORD, Letter
 from services.token_service import PWD_RESET
+from setting_sources import RENAMED_SETTINGS, SettingsError
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.strategies import A_FEW
 from tests.support.tokens import KEY
@@ -156,7 +152,7 @@ class TestApp:
         user = User(id="0" * 24, email="ada@example.com")
         letter = Letter(RESET_PASSWORD, user, user.email, name=None)
         # Without the check of what is stored, which would wait for the database that a text names.
-        monkeypatch.setattr("app.open_current_database", open_database)
+        monkeypatch.setattr("app.open_current_database", lambda app, is_server: open_database(app))
 
         @A_FEW
         @given(texts(name))

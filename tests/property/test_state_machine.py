@@ -347,8 +347,9 @@ class ServiceMachine(RuleBasedStateMachine):
     def list_users(self, token):
         response = self.send("GET", "users", token)
         if accounts := self.compare(response, self.model.list_users, token):
-            expected = [(account.email, account.is_verified) for account in accounts]
-            assert [(user["email"], user["verified"]) for user in response.json] == expected
+            expected = [(it.email, it.is_verified, it.is_disabled) for it in accounts]
+            listed = [(it["email"], it["verified"], it["disabled"]) for it in response.json]
+            assert listed == expected
 
     @if_everything
     @rule(token=token_of(ACCESS, REFRESH))
@@ -483,6 +484,18 @@ class ServiceMachine(RuleBasedStateMachine):
     def set_role(self, token, user_id, role):
         response = self.send("PATCH", f"users/{user_id}", token, role=role)
         self.compare(response, self.model.set_role, token, user_id, role)
+
+    @critical_rule(user_id=users, is_disabled=st.booleans())
+    def set_disabled(self, token, user_id, is_disabled):
+        response = self.send("PATCH", f"users/{user_id}", token, disabled=is_disabled)
+        self.compare(response, self.model.set_disabled, token, user_id, is_disabled)
+
+    @if_everything
+    @if_logged_in
+    @rule(token=ACCESS_TOKEN, user_id=users)
+    def mail_reset_link(self, token, user_id):
+        response = self.send("POST", f"users/{user_id}/reset", token)
+        self.compare(response, self.model.mail_reset_link, token, user_id)
 
     @if_everything
     @critical_rule(user_id=users, password=st.none() | PASSWORDS)
@@ -733,7 +746,7 @@ class ServiceMachine(RuleBasedStateMachine):
         accounts = self.model.accounts.values()
         limit = session_service.MAX_SESSIONS
         assert all(len(account.sessions) <= limit for account in accounts)
-        assert not accounts or ADMIN in [account.role for account in accounts]
+        assert not accounts or ADMIN in [it.role for it in accounts if not it.is_disabled]
 
 
 class FactorMachine(ServiceMachine):
@@ -789,7 +802,8 @@ def stored_account(user):
     pending = user.get("pending_change") or None
     confirmed_by = user.get("confirmed_token")
     emails = user["email"], is_verified, confirmed_by, pending, former
-    return emails, user["role"], versions, sessions, stored_factors(user.get("factors", {}))
+    states = user["role"], user.get("disabled_at") is not None
+    return emails, states, versions, sessions, stored_factors(user.get("factors", {}))
 
 
 def modelled_account(account):
@@ -807,7 +821,8 @@ def modelled_account(account):
     versions = account.password_version, account.email_version, account.logins
     pending = account.pending and {"id": account.pending.id, "email": account.pending.email}
     emails = account.email, account.is_verified, account.confirmed_by, pending, former
-    return emails, account.role, versions, sessions, modelled_factors(account)
+    states = account.role, account.is_disabled
+    return emails, states, versions, sessions, modelled_factors(account)
 
 
 def stored_factors(factors):

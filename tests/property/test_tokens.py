@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services import token_service
 from services.errors import TokenError
-from services.token_service import ACCESS, CHANGE, CONFIRM, MFA, PWD_RESET, REFRESH, UNDO
+from services.token_service import ACCESS, CHANGE, CONFIRM, INVITE, MFA, PWD_RESET, REFRESH, UNDO
 from tests.support.stored_user import read_stored_user, restore_user
 from tests.support.strategies import A_FEW, ANY_BYTES, JSON, json_bytes
 from tests.support.token_endpoints import (
@@ -26,7 +26,10 @@ SESSION_TYPES = {"scope": str, "sid": str, "gen": int}
 VERSION_TYPES = {"pwv": int, "ev": int, "change": str, "logins": int}
 TYPES = {"sub": str, "jti": str, **VERSION_TYPES, **SESSION_TYPES, **TIMES}
 SESSION_CLAIMS = {"sub", "exp", *SESSION_TYPES}
-VERSION_OF = {PWD_RESET: "pwv", CONFIRM: "ev", CHANGE: "change", UNDO: "change"}
+VERSION_OF = {
+    **{PWD_RESET: "pwv", CONFIRM: "ev", CHANGE: "change", UNDO: "change"},
+    INVITE: "pwv",
+}
 CLAIMS_OF = {
     **{ACCESS: SESSION_CLAIMS, REFRESH: SESSION_CLAIMS},
     MFA: {"scope", "sub", "exp", "pwv", "logins"},

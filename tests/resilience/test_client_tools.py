@@ -14,7 +14,7 @@ from flask import Flask
 from database.models import ADMIN, Movie
 from database.passkeys import Passkey
 from services import movie_service
-from services.token_service import CONFIRM, PWD_RESET, UNDO
+from services.token_service import CONFIRM, INVITE, PWD_RESET, UNDO
 from tests.support.client import ADA
 from tests.support.processes import HOME, environment
 from tests.support.tokens import decode_parts, link_token, store_changes
@@ -137,7 +137,8 @@ def set_variables(app: Flask, request: dict[str, Any], number: int) -> None:
         request["auth"]["bearer"][0]["value"] = tokens[kind]
     if request.get("body"):
         fields = json.loads(request["body"]["raw"])
-        links = {"reset_token": PWD_RESET, "confirm_token": CONFIRM, "undo_token": UNDO}
+        links = {"reset_token": PWD_RESET, "confirm_token": CONFIRM}
+        links |= {"undo_token": UNDO, "invite_token": INVITE}
         user = store_changes(admin)
         mailed = {name: link_token(app, user, scope) for name, scope in links.items()}
         secrets = {**tokens, **mailed}

@@ -40,7 +40,7 @@ run.main()
 MONGOD = f"""#!/bin/sh
 test "$1 $3 $4 $5" = "--dbpath --bind_ip 127.0.0.1 --port" || exit 2
 touch "$2/used"
-exec {sys.executable} -m nx_27017.nx_27017 --data-dir "$2" --host "$4" --port "$6" \
+exec {sys.executable} {HOME}/database/embedded/launcher.py --data-dir "$2" --host "$4" --port "$6" \
   --pid-file "$2/pid" --log-file /dev/null
 """
 

@@ -98,7 +98,7 @@ def url(database: str, documents: None, smtp: int, tmp_path) -> Iterator[str]:
     with ExitStack() as stack:
         server = GunicornServer(tmp_path, **settings)
         stack.callback(server.kill)
-        site = site_conf(port, [server.port, server.port], CERTIFICATE)
+        site = site_conf(port, [server.port, server.port], free_port())
         stack.enter_context(nginx(tmp_path, site))
         wait_until(lambda: is_serving(url), 10)
         yield url

@@ -1,7 +1,7 @@
 """The commands that are sent to the database, in their order."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import mongoengine
@@ -9,10 +9,11 @@ from pymongo import monitoring
 
 
 class CommandRecorder(monitoring.CommandListener):
-    """Records the names of the commands that are sent to the database."""
+    """Records the names of the commands that are sent to the database, but for some collections."""
 
-    def __init__(self) -> None:
+    def __init__(self, ignored: Collection[str] = ()) -> None:
         self.names: list[str] = []
+        self._ignored = ignored
 
     @property
     def counts(self) -> Counter[str]:
@@ -20,7 +21,8 @@ class CommandRecorder(monitoring.CommandListener):
         return Counter(self.names)
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
-        self.names.append(event.command_name)
+        if event.command.get(event.command_name) not in self._ignored:
+            self.names.append(event.command_name)
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         pass
@@ -40,8 +42,8 @@ def listening(listener: monitoring.CommandListener) -> Iterator[None]:
 
 
 @contextmanager
-def recorded_commands() -> Iterator[CommandRecorder]:
-    """Record the commands of the connection that is made next."""
-    recorder = CommandRecorder()
+def recorded_commands(ignored: Collection[str] = ()) -> Iterator[CommandRecorder]:
+    """Record the commands of the connection that is made next, but for some collections."""
+    recorder = CommandRecorder(ignored)
     with listening(recorder):
         yield recorder

@@ -54,11 +54,22 @@ def verify_all() -> None:
 
 def send_queued(app: Flask, mailbox: Mailbox) -> list[EmailMessage]:
     """Send the emails that are queued now, in place of the worker's thread, and return them."""
+    stop_worker(app)
+    Job.objects(state=Job.QUEUED).update(set__run_at=0)
+    return send_due(app, mailbox)
+
+
+def stop_worker(app: Flask) -> None:
+    """End the worker's thread: the test runs its jobs."""
     worker = app.extensions["worker"]
     worker.start()
     worker.stop()
     worker._stopping.clear()
-    Job.objects(state=Job.QUEUED).update(set__run_at=0)
+
+
+def send_due(app: Flask, mailbox: Mailbox) -> list[EmailMessage]:
+    """Send the emails that are due, whose worker is stopped, and return them."""
+    worker = app.extensions["worker"]
     with app.app_context():
         worker.run_due_jobs()
     sent = list(mailbox.mails)

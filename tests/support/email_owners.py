@@ -139,6 +139,9 @@ class Owners:
     def delete_as_admin(self, name: str = "Ada") -> Response:
         return self.send("DELETE", f"users/{self.users[name].id}", "Root")
 
+    def disable_as_admin(self) -> Response:
+        return self.send("PATCH", f"users/{self.users['Ada'].id}", "Root", disabled=True)
+
     def state(self) -> dict[str, Any]:
         """Return what is stored, without what differs between two runs of the same requests."""
         names = {str(user.id): name for name, user in self.users.items()}
@@ -160,7 +163,8 @@ def describe(user: User) -> tuple[Any, ...]:
     former = sorted(change["email"] for change in user.former_emails.values())
     waits = user.pending_change.get("email")
     password = known.get(user.password, "another")
-    return user.email, user.is_verified, waits, former, password, len(user.sessions), user.role
+    account = user.role, user.is_disabled, len(user.sessions)
+    return user.email, user.is_verified, waits, former, password, *account
 
 
 def describe_mails(mailbox: Mailbox) -> list[tuple[str, str]]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import requests
 
-from config import RENAMED_SETTINGS, SettingsSchema
+from config import SettingsSchema
+from setting_sources import RENAMED_SETTINGS
 
 HOME = Path(__file__).parent.parent.parent
 START_SECONDS = 30

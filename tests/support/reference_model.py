@@ -163,6 +163,7 @@ class Account:
     passkeys: dict[str, Passkey] = field(default_factory=dict)
     # Seconds of a window → until when it lasts, and its wrong codes.
     tries: dict[int, tuple[float, int]] = field(default_factory=dict)
+    is_disabled: bool = False
 
     def change_credentials(self) -> None:
         """Make void what a change of credentials does: each link but an undo."""
@@ -259,6 +260,7 @@ class Model:
         account = self.get_by_email(email)
         if account is None or account.password != password:
             raise errors.UnauthorizedError
+        _require_enabled(account)
         if account.totp:
             raise errors.SecondFactorRequiredError
         return account
@@ -321,7 +323,7 @@ class Model:
         """Return whether the endpoints of its scope accept a token."""
         try:
             if token.scope in LINKS:
-                return self._is_current(self.decode(token, token.scope), token)
+                return bool(self.open_link(token, token.scope))
             if token.scope == MFA:
                 return _is_login(self.decode(token, MFA), token)
             if token.scope == REFRESH:
@@ -395,8 +397,15 @@ class Model:
 
     def open_link(self, token: Token, *scopes: str) -> Account:
         """Return the account of a mailed token that may still change something."""
-        account = self.decode(token, *scopes)
+        account = self._decode_link(token, *scopes)
         if not self._is_current(account, token):
+            raise errors.UsedTokenError
+        return account
+
+    def _decode_link(self, token: Token, *scopes: str) -> Account:
+        """Return the account of a mailed token; a disabled one has undo links alone."""
+        account = self.decode(token, *scopes)
+        if account.is_disabled and token.scope != UNDO:
             raise errors.UsedTokenError
         return account
 
@@ -424,7 +433,7 @@ class Model:
         return account
 
     def confirm_email(self, token: Token) -> Account:
-        account = self.decode(token, CONFIRM, CHANGE)
+        account = self._decode_link(token, CONFIRM, CHANGE)
         if account.confirmed_by == token.jti:
             return account
         self.open_link(token, CONFIRM, CHANGE)
@@ -519,7 +528,7 @@ class Model:
             account = account if mail.user_id else self.get_by_email(mail.to)
             if mail.kind in NOTICES:
                 yield mail, Link()
-            elif account and (link := self._link_of(mail, account)):
+            elif account and (link := self._link_of(mail, account)) and _works(link, account):
                 yield mail, link
 
     def _link_of(self, mail: Mail, account: Account) -> Link | None:
@@ -664,6 +673,7 @@ class Model:
         account = self._use_passkey(passkey_id, sign_count)
         if account is None:
             raise errors.UnauthorizedError
+        _require_enabled(account)
         return account
 
     def _use_passkey(self, passkey_id: str, sign_count: int) -> Account | None:
@@ -709,21 +719,42 @@ class Model:
             self.require_recent(token)
         self.sign_up(email, password)
 
-    def set_role(self, token: Token, user_id: str, role: str) -> None:
+    def _get_administered(self, token: Token, user_id: str) -> Account:
+        """Return an account of which something is changed that admins alone may change."""
         if self.authenticate(token).role == ADMIN:
             self.require_recent(token)
         actor, account = self.get_visible(token, user_id)
         if actor.role != ADMIN:
             raise errors.ForbiddenError
+        return account
+
+    def set_role(self, token: Token, user_id: str, role: str) -> None:
+        account = self._get_administered(token, user_id)
         if role != account.role:
             self._require_another_admin(account)
             account.role = role
             account.revoke_sessions()
             self.queued.append(Mail(ROLE_NOTICES[role], account.email, account.id))
 
+    def set_disabled(self, token: Token, user_id: str, is_disabled: bool) -> None:
+        account = self._get_administered(token, user_id)
+        if is_disabled and not account.is_disabled:
+            self._require_another_admin(account)
+            account.change_credentials()
+            account.sessions = {}
+        account.is_disabled = is_disabled
+
+    def mail_reset_link(self, token: Token, user_id: str) -> None:
+        actor, account = self.get_visible(token, user_id)
+        if actor.role != ADMIN:
+            raise errors.ForbiddenError
+        if account.is_disabled:
+            raise errors.ConflictError
+        self.report(mail_kinds.RESET_PASSWORD, account)
+
     def _require_another_admin(self, account: Account) -> None:
-        others = [other for other in self.accounts.values() if other is not account]
-        if all(other.role != ADMIN for other in others):
+        admins = [it for it in self.accounts.values() if it.role == ADMIN and not it.is_disabled]
+        if admins == [account]:
             raise errors.LastAdminError
 
     def delete_user(self, token: Token, user_id: str, password: str | None) -> None:
@@ -771,6 +802,16 @@ class Model:
         if movie_id not in self.movies:
             raise errors.MovieNotExistsError
         return self.movies[movie_id][1]
+
+
+def _works(link: Link, account: Account) -> bool:
+    """Return whether an email may be sent: a disabled user has no link but an undo."""
+    return not account.is_disabled or link.scope in ("", UNDO)
+
+
+def _require_enabled(account: Account) -> None:
+    if account.is_disabled:
+        raise errors.AccountDisabledError
 
 
 def _require_verified(account: Account) -> None:

@@ -273,4 +273,4 @@ def html_of(mail: EmailMessage) -> str:
 
 def token_in(mail: EmailMessage) -> str:
     """Return the token of the link in a mail."""
-    return re.search(r"/(?:reset|confirm|undo)/(\S+)", text_of(mail))[1]
+    return re.search(r"/(?:reset|confirm|undo|invite)/(\S+)", text_of(mail))[1]

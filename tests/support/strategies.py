@@ -11,7 +11,7 @@ from marshmallow import Schema, fields
 
 from database.models import ROLES
 from schemas.factors import Code
-from schemas.fields import Email, Locale, NameCursor, Role, StringList
+from schemas.fields import Email, Flag, Locale, NameCursor, QueryFlag, Role, StringList
 from schemas.movies import ObjectId
 from schemas.passkeys import CredentialField
 from tests.support.validity import VALID_CREDENTIAL, is_single_line
@@ -56,6 +56,8 @@ ALMOST_VALID: dict[type, SearchStrategy[Any]] = {
     Email: EMAILS,
     Locale: st.sampled_from(["en", "pt_BR", "PT-br", "fr", "de-DE"]),
     Role: st.sampled_from(ROLES),
+    QueryFlag: st.sampled_from(["true", "false", "True", ""]),
+    Flag: st.booleans(),
     StringList: st.lists(TEXT) | st.integers(0, 101).map(["x"].__mul__),
     ObjectId: TEXT | st.fixed_dictionaries({"$oid": TEXT}),
     NameCursor: st.binary().map(base64.urlsafe_b64encode).map(bytes.decode),

@@ -12,7 +12,7 @@ from database.models import User
 from infra import one_time_codes, secret_box
 from services import factor_service
 from services.link_service import LINKS
-from services.token_service import ACCESS, CHANGE, CONFIRM, MFA, PWD_RESET, REFRESH, UNDO
+from services.token_service import ACCESS, CHANGE, CONFIRM, INVITE, MFA, PWD_RESET, REFRESH, UNDO
 from tests.support.assertions import assert_error
 from tests.support.client import NEW_PASSWORD, ApiClient
 from tests.support.settings import SECRETS_KEY
@@ -31,6 +31,7 @@ SECONDS = {
     CONFIRM: 86_400,
     CHANGE: 86_400,
     UNDO: 604_800,
+    INVITE: 259_200,
 }
 # An endpoint that reads a token of this scope and changes nothing.
 READING = {
@@ -39,6 +40,7 @@ READING = {
     CONFIRM: "confirm page",
     CHANGE: "confirm page",
     UNDO: "undo page",
+    INVITE: "invite page",
 }
 NEW = {"password": NEW_PASSWORD}
 RECOVERY_CODE = "mzxw-6ytb-ojqx-ezlt-onqw-4ylo"
@@ -62,14 +64,14 @@ def send_with_recovery_code(api: ApiClient, token: str) -> requests.Response:
     return api.post("/api/auth/login/mfa", json=body)
 
 
-def mailed(path: str, field: str, *scopes: str) -> dict[str, TokenEndpoint]:
+def mailed(path: str, field: str, *scopes: str, **fields: str) -> dict[str, TokenEndpoint]:
     """Return an endpoint of mailed tokens twice: a token in the body, and as a bearer token."""
 
     def send_in_field(api: ApiClient, token: str) -> requests.Response:
-        return api.post(path, json={field: token})
+        return api.post(path, json={field: token, **fields})
 
     def send_as_bearer(api: ApiClient, token: str) -> requests.Response:
-        return api.post(path, token=token)
+        return api.post(path, token=token, json=fields or None)
 
     name = path.rpartition("/")[2]
     return {
@@ -94,16 +96,15 @@ TOKEN_ENDPOINTS = {
     ),
     "me": TokenEndpoint({ACCESS}, lambda api, token: api.get("/api/users/me", token=token)),
     "login/mfa": TokenEndpoint({MFA}, send_with_recovery_code),
-    "reset": TokenEndpoint({PWD_RESET}, ApiClient.reset),
-    "reset by bearer": TokenEndpoint(
-        {PWD_RESET}, lambda api, token: api.post("/api/auth/reset", json=NEW, token=token)
-    ),
+    **mailed("/api/auth/reset", "reset_token", PWD_RESET, **NEW),
+    **mailed("/api/auth/invite", "invite_token", INVITE, **NEW),
     "page": page("/reset/{}", PWD_RESET),
     **mailed("/api/auth/email/confirm", "confirm_token", CONFIRM, CHANGE),
     **mailed("/api/auth/email/reject", "confirm_token", CONFIRM, CHANGE),
     **mailed("/api/auth/email/undo", "undo_token", UNDO),
     "confirm page": page("/confirm/{}", CONFIRM, CHANGE),
     "undo page": page("/undo/{}", UNDO),
+    "invite page": page("/invite/{}", INVITE),
 }
 PAIRS = [(name, scope) for name in TOKEN_ENDPOINTS for scope in SCOPES]
 ACCEPTED = [pair for pair in PAIRS if pair[1] in TOKEN_ENDPOINTS[pair[0]].scopes]

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from typing import Any
 
 from flask import Flask
@@ -34,10 +35,14 @@ def sign(header: Any, claims: Any, key: str = KEY, digest: str = "sha256") -> st
 
 
 def store_changes(user: User) -> User:
-    """Store a change of the email that waits and one that can be undone: each link has a use."""
+    """Store a change of the email that waits, one that can be undone, and an invitation.
+
+    So each link has a use.
+    """
     former = {key: FORMER_CHANGE[key] for key in ("email", "at")}
     user.modify(
         set__pending_change=PENDING_CHANGE,
+        set__invited_at=time.time(),
         **{f"set__former_emails__{FORMER_CHANGE['id']}": former},
     )
     return user

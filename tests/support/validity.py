@@ -48,6 +48,8 @@ def is_valid(field: fields.Field[Any], value: Any) -> bool:
         return is_credential(value)
     if isinstance(field, StringList):
         return 1 <= len(value) <= 100 and all(is_single_line(line, 100) for line in value)
+    if isinstance(field, fields.Boolean):
+        return isinstance(value, bool)
     if isinstance(field, fields.Integer):
         return type(value) is int and 1 <= value <= 200
     choices = CHOICES.get(type(field))

@@ -41,6 +41,11 @@ EXAMPLE = {
     "new_email_hint": "a…@example.com",
     "at": NOVEMBER_20,
     "ip": "203.0.113.7",
+    "device": "Firefox on Linux",
+    "devices": [
+        {"browser": "Firefox", "system": "Linux", "ip": "203.0.113.7", "first_at": NOVEMBER_20},
+        {"browser": "", "system": "", "ip": "", "first_at": NOVEMBER_20},
+    ],
     "codes_left": 9,
     "factors": FACTORS,
 }
@@ -53,6 +58,7 @@ FORM_ERRORS = NO_ERRORS | {
 }
 NO_FACTORS = {"totp": False, "passkeys": 0, "recovery_codes_left": 0}
 PAGES = [
+    ("accept_invitation.html", {"errors": NO_ERRORS}),
     ("confirm_email.html", {**ADDRESS, "is_change": False, "created_at": NOVEMBER_20}),
     ("confirm_email.html", {**ADDRESS, "is_change": True, "created_at": NOVEMBER_20}),
     ("email_confirmed.html", ADDRESS),
@@ -61,6 +67,7 @@ PAGES = [
     ("email_restored.html", ADDRESS),
     ("error.html", {"message": "The service is busy, try again in a moment"}),
     ("invalid_link.html", {"message": "Invalid token"}),
+    ("invitation_accepted.html", ADDRESS),
     ("password_set.html", {**ADDRESS, "factors": NO_FACTORS}),
     ("password_set.html", {**ADDRESS, "factors": FACTORS}),
     ("reset_password.html", {"errors": NO_ERRORS}),
@@ -231,12 +238,14 @@ class TestEmails:
     def test_notice_of_a_factor_says_when_and_from_where(self, context, email):
         with force_locale("de"):
             _, text, html = mail_templates.render(email, EXAMPLE)
-            _, at_the_shell, _ = mail_templates.render(email, EXAMPLE | {"ip": ""})
+            at_the_shell = mail_templates.render(email, EXAMPLE | {"ip": "", "device": ""}).text
         time = "Zeit: 20. November 2026, 09:30:00 UTC"
-        assert f"\n\n{time}\nIP-Adresse: 203.0.113.7\n" in text
-        assert f"{time}<br>IP-Adresse: 203.0.113.7" in html
+        lines = [time, "IP-Adresse: 203.0.113.7", "Gerät: Firefox on Linux"]
+        assert "\n\n" + "\n".join(lines) + "\n" in text
+        assert "<br>".join(lines) in html
         assert time in at_the_shell
         assert "IP-Adresse" not in at_the_shell
+        assert "Gerät" not in at_the_shell
 
     @pytest.mark.parametrize("email", OF_FACTORS)
     def test_only_a_used_code_says_how_many_are_left(self, context, email):

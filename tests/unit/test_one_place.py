@@ -24,6 +24,7 @@ from scripts.lint.source import SourceFile, read_files
 from services import (
     email_change_service,
     email_service,
+    invitation_service,
     mail_kinds,
     mail_service,
     password_service,
@@ -39,12 +40,24 @@ from services.mail_kinds import (
     EMAIL_CHANGED,
     EMAIL_RESTORED,
     FINISH_SIGNUP,
+    INVITATION,
     MAILS,
+    NEW_DEVICE,
     Letter,
 )
 from services.mail_queue import SEND_EMAIL
 from services.movie_service import DELETE_MOVIES
-from services.token_service import ACCESS, CHANGE, CONFIRM, MFA, PWD_RESET, REFRESH, UNDO, Claims
+from services.token_service import (
+    ACCESS,
+    CHANGE,
+    CONFIRM,
+    INVITE,
+    MFA,
+    PWD_RESET,
+    REFRESH,
+    UNDO,
+    Claims,
+)
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.concurrency import run_simultaneously
 from tests.support.emails import subject_of
@@ -264,10 +277,16 @@ class TestWhatAChangeOfCredentialsRevokes:
         "users.update_one({}, {'$set': {'factors.totp': totp}})",
     )
 
-    def test_credentials_are_set_in_the_database_and_by_signup(self):
+    CREATING = {
+        "services/auth_service.py:sign_up",
+        "services/invitation_service.py:invite",
+        "services/user_import_service.py:UserImport.prepare",
+    }
+
+    def test_credentials_are_set_in_the_database_and_at_creation(self):
         # The documents of compatibility.py are in a collection of its own.
         product = [file for file in PRODUCT if file.path != "database/compatibility.py"]
-        found = credentials_set(product) - {"services/auth_service.py:sign_up"}
+        found = credentials_set(product) - self.CREATING
         allowed = {f"{MODELS}:User.{method}" for method in self.METHODS}
         assert found <= allowed | self.FUNCTIONS
 
@@ -276,12 +295,14 @@ class TestWhatAChangeOfCredentialsRevokes:
         found = credentials_set(source(text)) - credentials_set(PRODUCT)
         assert found == {"services/new_service.py:"}
 
-    def test_three_services_change_credentials(self):
+    def test_five_services_change_credentials(self):
         module, factors = "services/password_service.py", "services/factor_service.py"
         callers = calls_of(PRODUCT, "change_credentials")
         assert callers == {
             f"{module}:_set_password",
             "services/email_change_service.py:_replace",
+            "services/invitation_service.py:accept",
+            "services/user_service.py:_disable",
             *(f"{factors}:{function}" for function in ("_add_totp", "_change")),
         }
         assert calls_of(PRODUCT, "replace_hash") == {f"{module}:upgrade_hash"}
@@ -304,6 +325,10 @@ def reset(user: User, claims: Claims) -> None:
     password_service.reset_password(user, NEW_PASSWORD)
 
 
+def accept(user: User, claims: Claims) -> None:
+    invitation_service.accept(user, NEW_PASSWORD)
+
+
 # A new row of LINKS needs one here.
 USES = {
     PWD_RESET: LinkUse(password_service.open_reset_link, reset, {"inc__password_version": 1}),
@@ -320,8 +345,12 @@ USES = {
         email_change_service.undo,
         {f"unset__former_emails__{FORMER_CHANGE['id']}": True},
     ),
+    INVITE: LinkUse(invitation_service.open_invitation, accept, {"inc__password_version": 1}),
 }
-VERSIONS = {PWD_RESET: 0, CONFIRM: 0, CHANGE: PENDING_CHANGE["id"], UNDO: FORMER_CHANGE["id"]}
+VERSIONS = {
+    **{PWD_RESET: 0, CONFIRM: 0, INVITE: 0},
+    **{CHANGE: PENDING_CHANGE["id"], UNDO: FORMER_CHANGE["id"]},
+}
 # Using one once more with the same token changes nothing and is no error.
 IDEMPOTENT = (CONFIRM, CHANGE)
 EACH_LINK = pytest.mark.parametrize("scope", LINKS)
@@ -504,7 +533,9 @@ class TestWhatAnAccessTokenSays:
         module = "services/token_service.py"
         # A stored session has an `auth_time` too, from which that claim is.
         stored = "services/session_service.py:reauthenticate"
-        assert claims_set(PRODUCT) == {f"{module}:session_claims", f"{module}:encode", stored}
+        # An exported user is `verified` too.
+        others = {stored, "services/user_import_service.py:export"}
+        assert claims_set(PRODUCT) == {f"{module}:session_claims", f"{module}:encode"} | others
         callers = references(PRODUCT, "services.token_service", "session_claims")
         assert callers == {"services/session_service.py:issue_tokens"}
 
@@ -594,7 +625,10 @@ class TestWhatBelongsToAUser:
             user_service.delete(users[0])
             Job.objects(kind__in=[DELETE_MOVIES, SEND_EMAIL]).update(set__run_at=0.0)
             stopped_worker.run_due_jobs()
-        assert own != document.objects.get() == other
+        # The deletion itself is an event, which stays.
+        kept = [it for it in document.objects if getattr(it, "event", "") != Event.USER_DELETED]
+        assert own != kept[0]
+        assert kept == [other]
 
 
 def event_literals(files: list[SourceFile]) -> set[str]:
@@ -646,7 +680,7 @@ class TestWhatCanHappen:
 
     def test_every_event_is_used(self):
         used = {
-            dotted(node).removeprefix("Event.")
+            dotted(node).split(".")[1]
             for _, node in all_nodes(PRODUCT)
             if is_read(node) and dotted(node).startswith("Event.")
         }
@@ -683,7 +717,9 @@ ARGUMENTS = {
         WHERE,
     ),
     mail_kinds.RECOVERY_CODE_USED: {**WHERE, "codes_left": "9"},
+    NEW_DEVICE: {"since": "1.0", "until": "2.0"},
 }
+DEVICE = {"browser": "Firefox", "system": "Linux", "ip": "203.0.113.7", "first_at": 1.0}
 
 
 def letter_of(name: str, user: User) -> Letter:
@@ -713,6 +749,9 @@ class TestWhichEmailsExist:
         kind, is_verified = MAILS[name], name not in TO_UNVERIFIED
         user = store_changes(create_user(ADA["email"]))
         user.modify(name=user_name, verified_at=1.0 if is_verified else None)
+        user.modify(devices={"known": [DEVICE]})
+        if name != INVITATION:
+            user.modify(invited_at=None)
         letter = letter_of(name, user)
         with app.app_context():
             message = mail_service.compose(Job(id="0" * 24), letter)

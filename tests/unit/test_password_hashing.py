@@ -50,14 +50,14 @@ class TestCost:
         stored += [generate_password_hash(text, ROUNDS).decode() for text in ("a", PREHASHED)]
         for hashed in stored:
             costs.clear()
-            password_hashing.verify_password(typed, hashed, ROUNDS)
+            password_hashing.verify_password(typed, hashed, ROUNDS, {})
             assert costs == [2**ROUNDS]
 
     @pytest.mark.parametrize("typed", ["short", LONG, PREHASHED], ids=len)
     def test_hash_of_fewer_rounds_costs_as_much(self, costs, typed):
         for text in ("short", LONG, PREHASHED):
             costs.clear()
-            password_hashing.verify_password(typed, hash_password(text, 4), ROUNDS)
+            password_hashing.verify_password(typed, hash_password(text, 4), ROUNDS, {})
             assert sum(costs) == 2**ROUNDS
 
     def test_hash_is_outdated_by_rounds_or_prehash(self):

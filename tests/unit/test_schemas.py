@@ -6,7 +6,8 @@ from flask import Flask
 from marshmallow import Schema, ValidationError
 from marshmallow.fields import List, Nested, String, Url
 
-from database.models import Movie, User
+from database.events import StoredEvent
+from database.models import Job, Movie, User
 from database.passkeys import Passkey
 from resources.routes import API_ROUTES, initialize_routes
 from schemas.auth import (
@@ -27,9 +28,12 @@ from schemas.base import (
     StatusSchema,
 )
 from schemas.emails import EmailDoneSchema
+from schemas.events import EventSchema, OwnEventSchema
 from schemas.factors import FactorsSchema, RecoveryCodesSchema, TotpSchema
 from schemas.fields import (
+    Beginning,
     Email,
+    Id,
     IdCursor,
     LimitedText,
     Locale,
@@ -42,13 +46,14 @@ from schemas.fields import (
 )
 from schemas.movies import MovieSchema, dump_movie
 from schemas.passkeys import LoginOptionsSchema, PasskeySchema, RegistrationOptionsSchema
+from schemas.user_export import UserExportSchema
 from schemas.users import UserSchema
 from web.decorators import NoFields
 from web.openapi import build_document
 
 FIELDS = [
-    *(field() for field in (Email, IdCursor, Locale, Name, NameCursor, Password, Role, Token)),
-    SingleLine(200, "Heat"),
+    *(field() for field in (Beginning, Email, IdCursor, Locale, Name, NameCursor, Password)),
+    *(Role(), Token(), SingleLine(200, "Heat"), Id("An id.")),
 ]
 USER_ID, MOVIE_ID = "65f0a1b2c3d4e5f6a7b8c9d0", "65f0a1b2c3d4e5f6a7b8c9d1"
 SESSION_ID = "9f86d081884c7d65"
@@ -83,6 +88,56 @@ REGISTRATION_OPTIONS = {
     "excludeCredentials": [],
     "authenticatorSelection": {"userVerification": "required"},
     "attestation": "none",
+}
+STORED_SESSION = {
+    **{"id": SESSION_ID, "current": True, "user_agent": "curl", "generation": 3},
+    **{"device": "curl", "ip": "203.0.113.7"},
+    **{"created_at": TIME, "last_used_at": TIME + 60, "rotated": {"g2": TIME}},
+}
+DUMPED_SESSION = {
+    **{"id": SESSION_ID, "current": True, "user_agent": "curl", "device": "curl"},
+    **{"ip": "203.0.113.7", "created_at": TIME_AS_TEXT, "last_used_at": "2025-11-20T09:31:00Z"},
+}
+STORED_USER = User(
+    id=ObjectId(USER_ID), email=EMAIL, password="$2b$…", created_at=TIME, disabled_at=TIME
+)
+DUMPED_USER = {
+    **{"id": USER_ID, "email": EMAIL, "name": None, "role": "user", "locale": "en"},
+    **{"created_at": TIME_AS_TEXT, "verified": False, "disabled": True, "invited": False},
+}
+STORED_EVENT = StoredEvent(
+    id=ObjectId(MOVIE_ID), event="login_failed", user_id=USER_ID, ip="203.0.113.7", at=TIME, count=3
+)
+DUMPED_EVENT = {
+    **{"id": MOVIE_ID, "event": "login_failed", "user": USER_ID, "by": None},
+    **{"ip": "203.0.113.7", "at": TIME_AS_TEXT, "count": 3},
+}
+DEVICE = {
+    **{"browser": "Firefox", "system": "Linux", "ip": "203.0.113.7"},
+    "network": "203.0.113.0/24",
+}
+QUEUED = Job(id=ObjectId(MOVIE_ID), arguments={"mail": "reset_password"}, created_at=TIME)
+EXPORT = {
+    "user": STORED_USER,
+    "pending_email": None,
+    "former_emails": [{"email": EMAIL, "at": TIME, "version": 3}],
+    "factors": FACTORS,
+    "passkeys": [],
+    "devices": [{**DEVICE, "first_at": TIME, "last_at": TIME}],
+    "sessions": [STORED_SESSION],
+    "movies": [Movie(id=ObjectId(MOVIE_ID), **HEAT, added_by=USER_ID)],
+    "emails": [QUEUED],
+    "events": [STORED_EVENT],
+}
+DUMPED_EXPORT = {
+    **EXPORT,
+    "user": DUMPED_USER,
+    "former_emails": [{"email": EMAIL, "at": TIME_AS_TEXT}],
+    "devices": [{**DEVICE, "first_at": TIME_AS_TEXT, "last_at": TIME_AS_TEXT}],
+    "sessions": [DUMPED_SESSION],
+    "movies": [{"id": MOVIE_ID, **HEAT}],
+    "emails": [{"id": MOVIE_ID, "mail": "reset_password", "created_at": TIME_AS_TEXT}],
+    "events": [DUMPED_EVENT],
 }
 # Schema → what a view passes to it, and the JSON that a client gets.
 EXAMPLES = {
@@ -120,23 +175,11 @@ EXAMPLES = {
     ),
     RegistrationOptionsSchema: (REGISTRATION_OPTIONS, REGISTRATION_OPTIONS),
     LoginOptionsSchema: (LOGIN_OPTIONS, LOGIN_OPTIONS),
-    SessionSchema: (
-        {
-            **{"id": SESSION_ID, "current": True, "user_agent": "curl", "generation": 3},
-            **{"created_at": TIME, "last_used_at": TIME + 60, "rotated": {"g2": TIME}},
-        },
-        {
-            **{"id": SESSION_ID, "current": True, "user_agent": "curl"},
-            **{"created_at": TIME_AS_TEXT, "last_used_at": "2025-11-20T09:31:00Z"},
-        },
-    ),
-    UserSchema: (
-        User(id=ObjectId(USER_ID), email=EMAIL, password="$2b$…", created_at=TIME),
-        {
-            **{"id": USER_ID, "email": EMAIL, "name": None, "role": "user"},
-            **{"locale": "en", "created_at": TIME_AS_TEXT, "verified": False},
-        },
-    ),
+    SessionSchema: (STORED_SESSION, DUMPED_SESSION),
+    UserSchema: (STORED_USER, DUMPED_USER),
+    EventSchema: (STORED_EVENT, DUMPED_EVENT),
+    OwnEventSchema: (STORED_EVENT, DUMPED_EVENT),
+    UserExportSchema: (EXPORT, DUMPED_EXPORT),
     MovieSchema: (STORED_MOVIE, DUMPED_MOVIE),
     ReadinessSchema: ({"database": "ok", "mail": "ok"}, {"database": "ok", "mail": "ok"}),
     StatusSchema: ({"status": "alive"}, {"status": "alive"}),
@@ -157,6 +200,10 @@ def test_user_is_verified_since_some_time(app, verified_at):
     with app.app_context():
         user = UserSchema().dump(User(verified_at=verified_at))
     assert user["verified"] == (verified_at is not None)
+
+
+def test_event_that_happened_once_has_no_count():
+    assert "count" not in EventSchema().dump(StoredEvent(event="login"))
 
 
 def test_signup_need_not_tell_the_id():
@@ -245,7 +292,7 @@ class TestLimitedText:
         passwords = dict.fromkeys(["password", "password_confirmation"], 1024)
         assert limits == {"email": 320, "name": 400, "locale": 35, **passwords}
         tokens = dict(field for schema in schemas.values() for field in token_fields(schema))
-        names = ("reset", "refresh", "confirm", "undo", "mfa")
+        names = ("reset", "refresh", "confirm", "undo", "invite", "mfa")
         assert tokens.keys() == {f"{name}_token" for name in names}
         assert {field["maxLength"] for field in tokens.values()} == {4096}
 

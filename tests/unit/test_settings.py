@@ -4,16 +4,9 @@ import re
 
 import pytest
 
-from config import (
-    DEVELOPMENT_LIMIT_FACTOR,
-    LIMITS,
-    LINK_PAGES,
-    RENAMED_SETTINGS,
-    ROTATING_KEYS,
-    SettingsError,
-    SettingsSchema,
-    load_settings,
-)
+from config import DEVELOPMENT_LIMIT_FACTOR, LIMITS, LINK_PAGES, SettingsSchema, load_settings
+from production_checks import ROTATING_KEYS
+from setting_sources import RENAMED_SETTINGS, SettingsError
 from tests.support.processes import HOME
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.tokens import KEY, OTHER_KEY
@@ -40,8 +33,11 @@ DEFAULTS = {
     "EMAIL_VERIFICATION": "optional",
     "EMAIL_TOKEN_EXPIRE_HOURS": 24,
     "UNDO_TOKEN_EXPIRE_DAYS": 7,
+    "INVITE_TOKEN_EXPIRE_HOURS": 72,
     "CONFIRM_URL": "http://localhost:5000/confirm/{token}",
     "UNDO_URL": "http://localhost:5000/undo/{token}",
+    "INVITE_URL": "http://localhost:5000/invite/{token}",
+    "EVENT_DAYS": 90,
     "SECRETS_KEY": None,
     "PASSKEY_ORIGINS": [],
     "REAUTHENTICATE_SECONDS": 600,
@@ -58,6 +54,9 @@ DEFAULTS = {
     "BCRYPT_LOG_ROUNDS": 12,
     "PASSWORD_MIN_LENGTH": 8,
     "PASSWORD_MIN_SCORE": 2,
+    "PASSWORD_WORDS": ["movie", "bag", "localhost"],
+    "PASSWORD_BREACHED": None,
+    "PASSWORD_BREACHED_FAIL": "open",
     "CORS_ORIGINS": [],
     "METRICS_HOST": "127.0.0.1",
     "METRICS_PORT": None,
@@ -237,8 +236,8 @@ class TestDefaults:
     def test_urls_derive_from_other_settings(self, given, public_url):
         settings = load_settings(given)
         assert settings["PUBLIC_URL"] == public_url
-        assert {settings[name] for name in LINK_PAGES} == {
-            public_url + path for path in ("/reset/{token}", "/confirm/{token}", "/undo/{token}")
+        assert {name: settings[name] for name in LINK_PAGES} == {
+            name: f"{public_url}/{page}/{{token}}" for name, page in LINK_PAGES.items()
         }
 
     @pytest.mark.parametrize("name", LINK_PAGES)
