@@ -8,6 +8,7 @@ from getpass import getuser
 from pathlib import Path
 
 from tests.support.processes import HOME
+from tests.support.smtp_server import CERTIFICATE
 
 MAIN = """
 user {user};
@@ -31,15 +32,13 @@ def main_conf(folder: Path, error_log: str | Path, site: str) -> str:
     return MAIN.format(user=getuser(), folder=folder, error_log=error_log, site=site)
 
 
-def site_conf(port: int, machines: list[int], certificate: Path | None = None) -> str:
-    """Return deploy/nginx.conf at these ports, without TLS unless there is a certificate."""
-    text = (HOME / "deploy/nginx.conf").read_text()
-    if certificate:
-        text = re.sub(r"(ssl_certificate\w*) .*;", rf"\1 {certificate};", text)
-        text = text.replace("listen 443", f"listen 127.0.0.1:{port}")
-    else:
-        text = re.sub(r" *ssl_certificate.*\n", "", text)
-        text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
+def site_conf(port: int, machines: list[int], plain_port: int) -> str:
+    """Return deploy/nginx/movie-bag.conf at these ports, with the certificate of localhost."""
+    text = (HOME / "deploy/nginx/movie-bag.conf").read_text()
+    text = re.sub(r" *listen \[::\].*\n", "", text)
+    text = text.replace("listen 443", f"listen 127.0.0.1:{port}")
+    text = text.replace("listen 80", f"listen 127.0.0.1:{plain_port}")
+    text = re.sub(r"(ssl_certificate\w*) .*;", rf"\1 {CERTIFICATE};", text)
     for number, machine in enumerate(machines, 1):
         text = text.replace(f"10.0.0.{number}:5000", f"127.0.0.1:{machine}")
     assert "10.0.0." not in text
