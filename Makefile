@@ -7,9 +7,10 @@ BIN := .venv/bin
 PIPENV := VIRTUAL_ENV='$(CURDIR)/.venv' PIPENV_VERBOSITY=-1 $(BIN)/pipenv
 
 # Tests that say nothing about a database; sending_email sorts without an index.
-OF_HTTP := book client_ip demo dev_mail email_events email_pages errors factor_mails headers health input jwt_required \
-  languages openapi pages passkey_cost passkey_credentials rate_limits recent_session security_events tokens verify
-OF_A_PROCESS := bench email_log http_file http_server log mail_templates metrics rate_limits_redis readme sending_email start
+OF_HTTP := book breached_passwords client_ip demo dev_mail email_events email_pages errors factor_mails headers health \
+  input jwt_required languages openapi pages passkey_cost passkey_credentials rate_limits recent_session security_events tokens verify
+OF_A_PROCESS := bench check commands database_commands email_log http_file http_server log mail_templates metrics \
+  rate_limits_redis readme sending_email settings_changes start user_commands
 
 install: .venv/installed  ## Everything that Pipfile.lock names, into .venv
 
