@@ -91,6 +91,12 @@ class TestCheck:
         self.assert_fails(found, "indexes", "missing, so run")
         assert found["indexes"][1].endswith(": challenge (expires_at)")
 
+    def test_collection_that_does_not_exist_lacks_no_index(self, run):
+        get_db()["challenge"].drop()
+        found = run(0)
+        Challenge.ensure_indexes()
+        assert found["indexes"] == ("ok", "indexes: complete")
+
     def test_due_upgrade_is_named_with_its_command(self, run, outdated):
         found = run(1, outdated)
         self.assert_fails(found, "migrations", "an upgrade is due: flask --app app db upgrade")
