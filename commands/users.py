@@ -5,7 +5,7 @@ import json
 import click
 
 from commands.group import Group
-from database.db import BATCH_SIZE
+from commands.paging import read_pages
 from database.factors import describe_factors
 from database.models import ADMIN, ROLES, USER, User
 from schemas.auth import EmailSchema, SessionSchema
@@ -60,12 +60,9 @@ def list_users(
     filters.pop("limit")
     if disabled is not None:
         filters["disabled"] = disabled
-    after: str | None = ""
-    while after is not None:
-        accounts, after = user_service.list_page(BATCH_SIZE, after, **filters)
-        for account in accounts:
-            created, state = iso(account.created_at), _state(account)
-            click.echo(f"{account.id}  {account.role:5}  {state:8}  {created}  {account.email}")
+    for account in read_pages(user_service.list_page, **filters):
+        created, state = iso(account.created_at), _state(account)
+        click.echo(f"{account.id}  {account.role:5}  {state:8}  {created}  {account.email}")
 
 
 def _state(account: User) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import request
+from flask import g
 from flask_restful import Resource
 
 from database.models import Stored, User
@@ -59,7 +59,7 @@ class LoginApi(Resource):
 
         A user with a second factor gets a token for the next step instead.
         """
-        return auth_service.log_in(email, password, request.headers.get("User-Agent", ""))
+        return auth_service.log_in(email, password, g.user_agent)
 
 
 class RefreshApi(Resource):
@@ -71,7 +71,7 @@ class RefreshApi(Resource):
     @response(TokensSchema, name="refresh")
     def post(self, claims: Claims, **_: str) -> Tokens:
         """Exchange a refresh token for the next pair; the previous pair is revoked."""
-        return session_service.refresh(claims, request.headers.get("User-Agent", ""))
+        return session_service.refresh(claims, g.user_agent)
 
 
 class VerifyApi(Resource):

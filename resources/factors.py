@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import request
+from flask import g
 from flask_restful import Resource
 
 from database.factors import describe_factors
@@ -41,8 +41,7 @@ class LoginCode(Resource):
     )
     def post(self, mfa_token: str, **code: str) -> Tokens:
         """Exchange the `mfa_token` of a login, and a code or a recovery code, for tokens."""
-        user_agent = request.headers.get("User-Agent", "")
-        return auth_service.log_in_by_code(mfa_token, user_agent, **code)
+        return auth_service.log_in_by_code(mfa_token, g.user_agent, **code)
 
 
 class Reauthenticate(Resource):

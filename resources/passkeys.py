@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import request
+from flask import g
 from flask_restful import Resource
 
 from database.models import User
@@ -113,4 +113,4 @@ class LoginPasskey(Resource):
     @response(TokensSchema, *LOGIN_ERRORS, name="loginWithPasskey")
     def post(self, credential: dict[str, Any]) -> Tokens:
         """Exchange what a device has signed for tokens; it stands for both factors."""
-        return auth_service.log_in_by_passkey(credential, request.headers.get("User-Agent", ""))
+        return auth_service.log_in_by_passkey(credential, g.user_agent)

@@ -13,7 +13,7 @@ import pytest
 from mongoengine.connection import get_db
 from pymongo.collection import Collection
 
-from commands import users as user_commands
+from commands import paging
 from config import load_settings
 from database import compatibility
 from database import db as database
@@ -168,7 +168,7 @@ class TestUserList:
 
     def test_long_list_is_read_by_the_page(self, shell, monkeypatch):
         """No command reads more than a page, and the list is printed meanwhile."""
-        monkeypatch.setattr(user_commands, "BATCH_SIZE", 10)
+        monkeypatch.setattr(paging, "BATCH_SIZE", 10)
         sizes = []
         list_page = user_service.list_page
 
