@@ -1,4 +1,4 @@
-.PHONY: install run serve docs docs-serve test test-rest test-all lint translations figures reference picture bench bench-peers lock browser
+.PHONY: install run serve docs docs-serve test test-rest test-all lint translations figures reference clients picture bench bench-peers lock browser
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -7,10 +7,11 @@ BIN := .venv/bin
 PIPENV := VIRTUAL_ENV='$(CURDIR)/.venv' PIPENV_VERBOSITY=-1 $(BIN)/pipenv
 
 # Tests that say nothing about a database; sending_email sorts without an index.
-OF_HTTP := book breached_passwords client_ip demo dev_mail email_events email_pages errors factor_mails headers health \
-  input jwt_required languages openapi pages passkey_cost passkey_credentials rate_limits recent_session security_events tokens verify
-OF_A_PROCESS := bench check commands database_commands email_log http_file http_server log mail_templates metrics \
-  rate_limits_redis readme sending_email settings_changes start user_commands
+OF_HTTP := access_tokens book breached_passwords client_ip cookies demo dev_mail email_events email_pages errors \
+  factor_mails forged_access_tokens full_hashing_pool headers health input introspect jwt_required languages openapi pages \
+  passkey_cost passkey_credentials processor_time rate_limits recent_session security_events tokens verify well_known
+OF_A_PROCESS := bench check commands database_commands email_log http_file http_server key_rotation log mail_templates metrics \
+  other_service rate_limits_redis readme sending_email settings_changes start user_commands
 
 install: .venv/installed  ## Everything that Pipfile.lock names, into .venv
 
@@ -51,7 +52,8 @@ test-all: test test-rest  ## Every test
 
 browser:  ## What the tests with browsers and API clients need, on Debian or Ubuntu, as root; without it they skip
 	command -v chromium >/dev/null && command -v npm >/dev/null || (apt-get update -qq && apt-get install -yqq chromium npm)
-	npm install --silent --no-save --prefix .venv/npm axe-core@4.14.1 httpyac@6.16.7 newman@6.2.2 openapi-to-postmanv2@6.3.3
+	npm install --silent --no-save --prefix .venv/npm axe-core@4.14.1 httpyac@6.16.7 newman@6.2.2 openapi-to-postmanv2@6.3.3 \
+	  openapi-typescript@7.13.0 openapi-fetch@0.17.0 typescript@5.9.3 axios@1.21.1 axios-auth-refresh@5.0.2 ky@2.1.0
 
 lint: install  ## Style, types, words, imports, function lengths and translations
 	$(BIN)/ruff check .
@@ -67,6 +69,9 @@ figures: install  ## Lines of code and lengths of functions
 
 reference: install  ## docs/reference again, from the code
 	$(BIN)/python -m scripts.reference
+
+clients: install  ## clients/ again, from the OpenAPI document; needs make browser
+	$(BIN)/python -m scripts.clients
 
 picture: install  ## The picture of the README again, from the demo; needs make browser
 	$(BIN)/python -m scripts.picture

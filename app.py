@@ -13,6 +13,7 @@ from commands.registry import initialize_commands
 from config import MAX_BODY_BYTES, load_settings
 from infra.logging import initialize_logging
 from jobs.worker import Worker
+from jobs.workers import Workers
 from resources.routes import initialize_routes
 from services import event_service, expiry_service, mail_queue, mail_service, movie_service
 from services.health_service import start_metrics
@@ -21,6 +22,7 @@ from services.mail_templates import initialize_mail_templates
 from services.rate_limit_service import initialize_rate_limits
 from services.settings_warnings import log_warnings
 from services.startup import open_current_database
+from services.webhook_service import SEND_WEBHOOK, WEBHOOKS, send_webhook
 from web.client_ip import initialize_client_ip
 from web.errors import initialize_errors
 from web.headers import initialize_cors, initialize_headers
@@ -74,7 +76,11 @@ def _initialize_background(app: Flask) -> None:
     mail_service.mail.init_app(app)
     sweep = expiry_service.delete_expired
     app.extensions["worker"] = Worker(app, JOB_HANDLERS, UNNEEDED_JOBS, sweep)
-    app.before_request(app.extensions["worker"].start)  # for `flask run`; servers start it earlier
+    app.extensions["workers"] = Workers({None: app.extensions["worker"]})
+    if app.config["WEBHOOK_URLS"]:
+        handlers = {SEND_WEBHOOK: send_webhook}
+        app.extensions["workers"][WEBHOOKS] = Worker(app, handlers, {}, queue_name=WEBHOOKS)
+    app.before_request(app.extensions["workers"].start)  # for `flask run`; servers start it earlier
     # Called by run.py and gunicorn.conf.py, after any fork.
     app.extensions["start_metrics"] = partial(start_metrics, app)
 

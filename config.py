@@ -2,18 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import OneOf, Range
+from marshmallow.validate import Length, OneOf, Range
 
 import production_checks
 import setting_checks
-from production_checks import ROTATING_KEYS
-from setting_checks import MAX_SECONDS, split
+import setting_values
+from private_keys import PrivateKeys
+from setting_checks import MAX_SECONDS
 from setting_sources import HOME, SettingsError, read_sources
+from setting_values import loosen
 
 DEVELOPMENT = "development"
 PRODUCTION = "production"
@@ -23,18 +23,9 @@ OFF = "off"
 OPTIONAL = "optional"
 REQUIRED = "required"
 VERIFICATION = (OFF, OPTIONAL, REQUIRED)
-LINK_PAGES = {
-    "RESET_URL": "reset",
-    "CONFIRM_URL": "confirm",
-    "UNDO_URL": "undo",
-    "INVITE_URL": "invite",
-}
 # PASSWORD_BREACHED_FAIL: what happens to a password that can't be looked up.
 OPEN = "open"
 CLOSED = "closed"
-# A learner who tries things out should not meet a limit. Limits that are set explicitly apply as
-# they are.
-DEVELOPMENT_LIMIT_FACTOR = 10
 
 
 def _limit(default: str) -> fields.String:
@@ -57,6 +48,8 @@ class SettingsSchema(Schema):
     # At most 12, as MAIL_TIMEOUT: a job takes less than LEASE_SECONDS (jobs/queue.py) then.
     MONGODB_TIMEOUT = fields.Integer(load_default=5, validate=Range(1, 12))
     JWT_SECRET_KEY = fields.String(load_default=None)
+    JWT_PRIVATE_KEYS = PrivateKeys(load_default=())
+    JWT_AUDIENCE = fields.String(load_default=None, validate=Length(max=200))
     JWT_ACCESS_TOKEN_EXPIRES = fields.Integer(load_default=900, validate=Range(1, MAX_SECONDS))
     JWT_REFRESH_TOKEN_EXPIRES = fields.Integer(load_default=2592000, validate=Range(1, MAX_SECONDS))
     JWT_REFRESH_GRACE = fields.Integer(load_default=10, validate=Range(0, MAX_SECONDS))
@@ -65,7 +58,12 @@ class SettingsSchema(Schema):
     JWT_LEEWAY = fields.Integer(load_default=10, validate=Range(0, MAX_SECONDS))
     JWT_SESSION_MAX_AGE = fields.Integer(load_default=7776000, validate=Range(1, MAX_SECONDS))
     RESET_TOKEN_EXPIRE_MINUTES = fields.Integer(load_default=10, validate=Range(1, MAX_SECONDS))
-    PUBLIC_URL = fields.Url(load_default=None, require_tld=False, schemes={"http", "https"})
+    PUBLIC_URL = fields.Url(
+        load_default=None,
+        require_tld=False,
+        schemes={"http", "https"},
+        validate=setting_checks.check_host,
+    )
     RESET_URL = fields.String(load_default=None, validate=setting_checks.LINK)
     EMAIL_VERIFICATION = fields.String(load_default=OPTIONAL, validate=OneOf(VERIFICATION))
     EMAIL_TOKEN_EXPIRE_HOURS = fields.Integer(load_default=24, validate=Range(1, 10**6))
@@ -99,6 +97,8 @@ class SettingsSchema(Schema):
     PASSWORD_BREACHED_FAIL = fields.String(load_default=OPEN, validate=OneOf([OPEN, CLOSED]))
     EVENT_DAYS = fields.Integer(load_default=90, validate=Range(1, 10**4))
     CORS_ORIGINS = fields.String(load_default=None)
+    WEBHOOK_URLS = fields.String(load_default=None, validate=setting_checks.check_webhook_urls)
+    WEBHOOK_SECRET = fields.String(load_default=None, validate=setting_checks.check_webhook_secret)
     METRICS_HOST = fields.String(load_default="127.0.0.1")
     METRICS_PORT = fields.Integer(load_default=None, validate=Range(1, 65535))
     TRUSTED_PROXIES = fields.Integer(load_default=0, validate=Range(0, 9))
@@ -124,11 +124,7 @@ class SettingsSchema(Schema):
 
     @validates_schema(skip_on_field_errors=False)
     def _check_combinations(self, data: dict[str, Any], **_: Any) -> None:
-        wrong: dict[str, list[str]] = {}
-        if data.get("MAIL_USE_TLS") and data.get("MAIL_USE_SSL"):
-            wrong["MAIL_USE_SSL"] = ["Can't be on together with MAIL_USE_TLS."]
-        if not all(map(setting_checks.ORIGIN.fullmatch, split(data.get("CORS_ORIGINS")))):
-            wrong["CORS_ORIGINS"] = ["Must be origins as browsers send them, each by name."]
+        wrong = setting_checks.problems(data)
         if data.get("APP_ENV") == PRODUCTION:
             wrong |= production_checks.problems(data)
         if wrong:
@@ -138,29 +134,14 @@ class SettingsSchema(Schema):
     def _derive(
         self, data: dict[str, Any], original: Mapping[str, Any], **_: Any
     ) -> dict[str, Any]:
-        data["PUBLIC_URL"] = (data["PUBLIC_URL"] or f"http://localhost:{data['PORT']}").rstrip("/")
-        for name, page in LINK_PAGES.items():
-            data[name] = data[name] or f"{data['PUBLIC_URL']}/{page}/{{token}}"
-        data["DATA_DIR"] = Path(data["DATA_DIR"]).resolve()
-        data["MAIL_LOCALES"] = setting_checks.parse_locales(data["MAIL_LOCALES"])
-        host = urlsplit(data["PUBLIC_URL"]).hostname or ""
-        data["PASSWORD_WORDS"] = [*split(data["PASSWORD_WORDS"]), host]
-        data["CORS_ORIGINS"] = split(data["CORS_ORIGINS"])
-        data["PASSKEY_ORIGINS"] = split(data["PASSKEY_ORIGINS"])
-        # The first key signs or encrypts, all verify or decrypt. Development creates a missing one.
-        for name in ROTATING_KEYS:
-            data[f"{name}S"] = split(data[name])
-            data[name] = next(iter(data[f"{name}S"]), None)
+        derived = setting_values.derive(data)
         if data["APP_ENV"] == DEVELOPMENT:
-            data |= {name: _loosen(data[name]) for name in LIMITS if name not in original}
-        return data
+            loosened = {name: loosen(data[name]) for name in LIMITS if name not in original}
+            return derived | loosened
+        return derived
 
 
 LIMITS = [name for name in SettingsSchema().fields if re.search("^RATELIMIT_.*_PER_", name)]
-
-
-def _loosen(limits: str) -> str:
-    return re.sub(r"\d+(?= per)", lambda it: str(int(it[0]) * DEVELOPMENT_LIMIT_FACTOR), limits)
 
 
 def load_settings(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:

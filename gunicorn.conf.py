@@ -80,7 +80,7 @@ def post_worker_init(worker: Any) -> None:
     # The master ends its workers: a second Ctrl-C must not interrupt the current job.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     remove_checked_file(worker)
-    worker.wsgi.extensions["worker"].start()
+    worker.wsgi.extensions["workers"].start()
     worker.wsgi.extensions["start_metrics"]()
 
 
@@ -88,4 +88,4 @@ def worker_exit(server: Any, worker: Any) -> None:
     """Give the current job a few seconds."""
     remove_checked_file(worker)
     if hasattr(worker, "wsgi"):  # it may have failed earlier
-        worker.wsgi.extensions["worker"].stop()
+        worker.wsgi.extensions["workers"].stop()

@@ -15,10 +15,17 @@ ROTATING_KEYS = {
 }
 
 
+# WEBHOOK_SECRET may be missing, so `flask check` does not ask for it.
+GUESSABLE = {
+    **ROTATING_KEYS,
+    "WEBHOOK_SECRET": "This one is whsec_ and what `openssl rand -base64 32` prints.",
+}
+
+
 def problems(data: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return what is wrong with settings, as sentences for each."""
     wrong: dict[str, list[str]] = {}
-    for name, advice in ROTATING_KEYS.items():
+    for name, advice in GUESSABLE.items():
         keys = data.get(name)
         if keys and (reasons := list(reasons_against(split(keys), SECRET_BYTES, advice))):
             wrong[name] = reasons

@@ -8,11 +8,12 @@ from ipaddress import ip_address
 from flask import Flask
 
 from app import create_app
-from config import DEVELOPMENT, DEVELOPMENT_LIMIT_FACTOR
+from config import DEVELOPMENT
 from database.db import without_credentials
 from infra.http_server import Server, create_server
 from infra.password_hashing import SERVER_THREADS
 from setting_sources import SettingsError
+from setting_values import DEVELOPMENT_LIMIT_FACTOR
 
 IPV6 = 6
 LOOPBACK = {4: "127.0.0.1", IPV6: "::1"}
@@ -30,13 +31,13 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(str(error))
     server = _listen(app)
-    app.extensions["worker"].start()
+    app.extensions["workers"].start()
     if app.config["APP_ENV"] == DEVELOPMENT:
         print(_greeting(app), flush=True)
     else:
         logger.info("Movie-bag is on %s:%s", app.config["HOST"], app.config["PORT"])
     server.run()
-    app.extensions["worker"].stop()
+    app.extensions["workers"].stop()
 
 
 def _listen(app: Flask) -> Server:

@@ -15,6 +15,8 @@ from typing import Any
 
 import bcrypt
 import requests
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from flask import Flask
 from pymongo import MongoClient
 
@@ -73,14 +75,15 @@ class Bench:
         self._uri = self._embedded.start()
         self._servers: list[Server] = []
         self.sink = self.stop_later(servers.start_sink(folder))
-        self.app = self._create_app()
+        self.app = self.create_app()
         with self.app.app_context():
             self.users = [_create_user(f"user-{number}@example.com") for number in range(CLIENTS)]
             _add_movies(str(self.users[0].id))
 
-    def _create_app(self) -> Flask:
+    def create_app(self, **changed: Any) -> Flask:
+        """Return the product in this process, with settings of the servers."""
         settings = {**servers.SETTINGS, "MAIL_PORT": self.sink.port, "DATA_DIR": str(self.folder)}
-        return create_app({**settings, "MONGODB_URI": self.uri()})
+        return create_app({**settings, "MONGODB_URI": self.uri(), **changed})
 
     def uri(self, name: str = "bench") -> str:
         """Return the URI of a database of the embedded server."""
@@ -103,9 +106,9 @@ class Bench:
         env = {"USER_IDS": ids, "LIST": self.folder / "page", "MONGODB_URI": self.uri()}
         return self.stop_later(servers.start_bare(self.folder, **env))
 
-    def tokens(self, name: str) -> list[str]:
+    def tokens(self, name: str, app: Flask | None = None) -> list[str]:
         """Create a session for each user; return its access tokens or its refresh tokens."""
-        with self.app.app_context():
+        with (app or self.app).app_context():
             return [
                 session_service.create(user, "bench", session_service.BY_PASSWORD)[name]
                 for user in self.users
@@ -149,6 +152,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     page = requests.get(product.url + PAGE, timeout=10)
     bare = bench.start_bare(page.content)
     yield verify(bench, product, bare)
+    yield verify_by_public_key(bench, product)
     yield list_movies(product, bare)
     yield refresh(bench, product, bare)
     yield forgot(bench, product, bare)
@@ -171,10 +175,25 @@ def verify(bench: Bench, product: Server, bare: Server) -> Row:
     return _at_least("GET /api/auth/verify", "Flask, one find_one by _id", figures, 0.75)
 
 
-def _verify_requests(bench: Bench) -> list[str]:
+def verify_by_public_key(bench: Bench, product: Server) -> Row:
+    """Verify access tokens that a private key has signed: once in each process, as the others."""
+    key = generate_private_key(SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    settings = {"JWT_PRIVATE_KEYS": pem}
+    other = bench.start_product(**settings)
+    signed = _verify_requests(bench, bench.create_app(**settings))
+    sent = _verify_requests(bench)
+    figures = compare(
+        lambda: run(Load(other.port, signed)).rate, lambda: run(Load(product.port, sent)).rate
+    )
+    other.stop()
+    return _at_least("GET /api/auth/verify, ES256", "HS256", figures, 0.9)
+
+
+def _verify_requests(bench: Bench, app: Flask | None = None) -> list[str]:
     """Return a request of each user."""
     path = "/api/auth/verify"
-    tokens = bench.tokens("token")
+    tokens = bench.tokens("token", app)
     return [request("GET", path, Authorization=f"Bearer {token}") for token in tokens]
 
 

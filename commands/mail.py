@@ -1,15 +1,19 @@
 """`flask --app app mail`: manage queued and failed emails."""
 
-from collections.abc import Iterable
-
 import click
-from bson import ObjectId
 from flask import current_app
 from flask.cli import with_appcontext
 
 from commands.group import Group
+from commands.job_queue import (
+    delete_jobs,
+    line,
+    not_found,
+    object_ids,
+    read_jobs,
+    state_option,
+)
 from commands.users import normalize_email
-from database.db import read_all
 from database.models import Job, Stored
 from database.sent_mail import SentMail
 from jobs import queue
@@ -18,23 +22,20 @@ from services import languages, mail_preview
 from services.mail_kinds import MAILS
 from services.mail_queue import SEND_EMAIL
 
-FIELDS = ("kind", "state", "attempts", "created_at", "arguments", "last_error")
-STATES = click.Choice([Job.QUEUED, Job.FAILED])
+NOUN = "email"
 
 mail = Group("mail", "Manage queued and failed emails.")
 
 
 @mail.command("list")
-@click.option("--state", type=STATES, help="Only those in this state.")
+@state_option
 @click.option("--email", help="Only those to this email.")
 def list_mails(state: str | None, email: str | None) -> None:
     """List queued and failed emails: id, state, attempts, time, template, email, last error."""
     wanted = email and normalize_email(email)
-    for job in read_all(Job, *FIELDS):
-        # Not a condition of the query: it would have to read them all within its time limit.
-        is_wanted = state in (None, job["state"]) and wanted in (None, _email(job))
-        if job["kind"] == SEND_EMAIL and is_wanted:
-            click.echo(_line(job))
+    for job in read_jobs(SEND_EMAIL, state):
+        if wanted in (None, _email(job)):
+            click.echo(line(job, _describe))
 
 
 def _email(job: Stored) -> str:
@@ -43,19 +44,17 @@ def _email(job: Stored) -> str:
     return str(arguments.get("email") or arguments.get("to", ""))
 
 
-def _line(job: Stored) -> str:
-    state = f"{job['state']:6}  {job['attempts']:3}  {iso(job['created_at'])}"
-    described = f"{job['arguments']['mail']}  {_email(job)}  {job.get('last_error') or ''}"
-    return f"{job['_id']}  {state}  {described}".rstrip()
+def _describe(job: Stored) -> str:
+    return f"{job['arguments']['mail']}  {_email(job)}"
 
 
 @mail.command()
 @click.argument("mail_id", metavar="ID")
 def show(mail_id: str) -> None:
     """Show a queued or failed email as it would be sent now, with a link that does not work."""
-    job = Job.objects(id__in=_object_ids([mail_id]), kind=SEND_EMAIL).first()
+    job = Job.objects(id__in=object_ids([mail_id]), kind=SEND_EMAIL).first()
     if job is None:
-        raise _not_found([mail_id])
+        raise not_found([mail_id], NOUN)
     times = {"created": iso(job.created_at), "next attempt": iso(job.run_at)}
     stored = job.to_mongo()
     details = {"id": mail_id, "mail": job.arguments["mail"], "to": _email(stored)}
@@ -90,19 +89,7 @@ mail.add_command(preview)
 @click.argument("mail_ids", metavar="ID...", nargs=-1, required=True)
 def delete(mail_ids: tuple[str, ...]) -> None:
     """Delete queued or failed emails: they are not sent."""
-    jobs = Job.objects(id__in=_object_ids(mail_ids), kind=SEND_EMAIL)
-    found = {str(job.id) for job in jobs.only("id")}
-    click.echo(f"{jobs.delete()} deleted")
-    if missing := [mail_id for mail_id in mail_ids if mail_id.lower() not in found]:
-        raise _not_found(missing)
-
-
-def _object_ids(mail_ids: Iterable[str]) -> list[ObjectId]:
-    return [ObjectId(mail_id) for mail_id in mail_ids if ObjectId.is_valid(mail_id)]
-
-
-def _not_found(mail_ids: Iterable[str]) -> click.ClickException:
-    return click.ClickException(f"No queued or failed email has the id {', '.join(mail_ids)}")
+    delete_jobs(SEND_EMAIL, mail_ids, NOUN)
 
 
 @mail.command()

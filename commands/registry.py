@@ -5,6 +5,7 @@ from flask import Flask
 from commands.check import check
 from commands.database import db
 from commands.events import events
+from commands.keys import keys
 from commands.mail import mail
 from commands.movies import movies
 from commands.passwords import passwords
@@ -12,6 +13,7 @@ from commands.pseudonym import print_pseudonym
 from commands.secret import secret
 from commands.sessions import sessions
 from commands.user_import import user
+from commands.webhooks import webhooks
 
 
 def initialize_commands(app: Flask) -> None:
@@ -21,9 +23,11 @@ def initialize_commands(app: Flask) -> None:
         sessions,
         events,
         mail,
+        webhooks,
         movies,
         db,
         secret,
+        keys,
         passwords,
         check,
         print_pseudonym,

@@ -4,7 +4,7 @@ import click
 
 from commands.group import Group
 from commands.users import find_user
-from database.models import User
+from database import users
 from services import event_service, session_service
 from services.event_service import Event
 
@@ -21,5 +21,5 @@ def revoke(email: str | None, everyone: bool) -> None:
     if email:
         session_service.revoke_all(find_user(email))
         return
-    User.revoke_sessions_of_everyone()
+    users.revoke_sessions_of_everyone()
     event_service.record(Event.SESSIONS_REVOKED)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from bson import ObjectId
 
@@ -11,9 +12,14 @@ from database.models import Job, Stored
 FIELDS = ["kind", "arguments", "lane", "created_at"]
 
 
-def find_due(limit: int, skipped_lanes: Iterable[str | None]) -> list[Stored]:
-    """Return the jobs that have been due for longest, as stored, without those of some lanes."""
-    due = _due(lane={"$nin": [*skipped_lanes]})  # None there skips jobs that have no lane
+def find_due(
+    limit: int, skipped_lanes: Iterable[str | None], queue: str | None = None
+) -> list[Stored]:
+    """Return the jobs of a queue that have been due for longest, without those of some lanes.
+
+    None as the queue, and among the lanes, means the jobs that have none.
+    """
+    due = _due(queue=queue, lane={"$nin": [*skipped_lanes]})
     return list(Job._get_collection().find(due, FIELDS, sort=[("run_at", 1)], limit=limit))
 
 
@@ -23,5 +29,5 @@ def delete_due(job_ids: Iterable[ObjectId]) -> int:
     return int(Job._get_collection().delete_many(due).deleted_count)
 
 
-def _due(**condition: Stored) -> Stored:
+def _due(**condition: Any) -> Stored:
     return {"state": Job.QUEUED, "run_at": {"$lte": time.time()}, **condition}

@@ -15,7 +15,7 @@ import mongoengine as db
 from bson import ObjectId
 from pymongo import ReturnDocument
 
-from database.db import insert_missing, read_batches
+from database.db import insert_missing
 
 USER = "user"
 ADMIN = "admin"
@@ -41,7 +41,8 @@ class Session(db.EmbeddedDocument):
     the client that did it, under keys like g7: a bare 7 in a path could mean a place in a list.
     `without_grace` lists the generations that a change of the password, or a reauthentication,
     replaced. `auth_time` is when the user last proved who they are, `amr` by what (RFC 8176).
-    `ip` is that of the login or of the last refresh.
+    `ip` is that of the login or of the last refresh. `uses_cookie` is set where the client is a
+    browser that keeps the refresh token in a cookie.
     """
 
     generation: int = db.IntField(default=0)
@@ -54,6 +55,7 @@ class Session(db.EmbeddedDocument):
     without_grace: list[int] = db.ListField(db.IntField())
     auth_time: int = db.IntField(default=lambda: int(time.time()))
     amr: list[str] = db.ListField(db.StringField())
+    uses_cookie: bool | None = db.BooleanField()
 
     meta = {"strict": False}
 
@@ -65,7 +67,8 @@ class User(db.Document):
     password reset sets the hash, increments `password_version` and empties `sessions`, or does
     nothing. `logins` counts the sessions ever created: the version that add_session checks.
     What the fields from `email_version` to `former_emails` mean is in database/emails.py,
-    `factors` in database/factors.py, those from `disabled_at` on in database/users.py.
+    `factors` in database/factors.py, `api_keys` in database/api_keys.py, those from `disabled_at`
+    on in database/users.py.
     """
 
     email: str = db.StringField(required=True)
@@ -89,6 +92,7 @@ class User(db.Document):
     devices: Stored = db.DictField()
     sweep_at: float | None = db.FloatField()
     foreign_kind: str | None = db.StringField()
+    api_keys: dict[str, Stored] = db.MapField(db.DictField())
 
     meta = {
         **META,
@@ -232,12 +236,6 @@ class User(db.Document):
         """Remove every session of a user, and a change of the email that waits."""
         cls.objects(id=user_id).update_one(**NO_SESSIONS)
 
-    @classmethod
-    def revoke_sessions_of_everyone(cls) -> None:
-        """Do the same for every user."""
-        for batch in read_batches(cls._get_collection(), ["_id"]):
-            cls.objects(id__in=[user["_id"] for user in batch]).update(**NO_SESSIONS)
-
     def change_credentials(
         self, changes: Stored, only_if: Stored, keep_sessions: Mapping[str, Stored] | None
     ) -> bool:
@@ -271,6 +269,7 @@ class Job(db.Document):
     crashes, the lease expires and the job is due again. `attempts` counts the claims and so is
     the fencing token: who holds an older one can't change the job. Jobs of one `lane` have one
     destination. `waits_for_service` says whether the last attempt failed because all jobs do.
+    The jobs of each `queue` have a thread of their own; most have the one of jobs without a queue.
     """
 
     QUEUED = "queued"
@@ -283,6 +282,7 @@ class Job(db.Document):
     run_at: float = db.FloatField(required=True)
     attempts: int = db.IntField(default=0)
     last_error: str | None = db.StringField()
+    queue: str | None = db.StringField()
     lane: str | None = db.StringField()
     waits_for_service: bool = db.BooleanField(default=False)
     # The time.monotonic() at which this process renewed the lease; not stored.
@@ -291,7 +291,7 @@ class Job(db.Document):
     meta = {
         **META,
         "indexes": [
-            ("state", "run_at", "lane"),
+            ("queue", "state", "run_at", "lane"),
             ("state", "kind", "created_at"),
             ("waits_for_service", "created_at"),
         ],
@@ -299,12 +299,18 @@ class Job(db.Document):
 
     @classmethod
     def insert(
-        cls, kind: str, arguments: Mapping[str, str], run_at: float, lane: str | None = None
+        cls,
+        kind: str,
+        arguments: Mapping[str, str],
+        run_at: float,
+        lane: str | None = None,
+        queue: str | None = None,
     ) -> str:
         """Store a job that is due at run_at and return its id."""
         job = {"kind": kind, "arguments": dict(arguments), "state": cls.QUEUED, "attempts": 0}
-        times = {"created_at": run_at, "run_at": run_at}
-        return str(cls._get_collection().insert_one({**job, **times, "lane": lane}).inserted_id)
+        job |= {"created_at": run_at, "run_at": run_at, "lane": lane}
+        job |= {"queue": queue} if queue else {}
+        return str(cls._get_collection().insert_one(job).inserted_id)
 
     @classmethod
     def claim(cls, job_ids: Iterable[ObjectId], lease_seconds: float) -> "Job | None":

@@ -11,6 +11,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from database.db import read_batches
 from database.models import ADMIN, NO_SESSIONS, Stored, User
 
 LAST_CHARACTER = "\U0010ffff"
@@ -35,8 +36,9 @@ def set_locale(user: User, locale: str | None) -> None:
 
 
 def set_role(user: User, role: str) -> bool:
-    """Store another role; return whether the user still exists."""
-    return bool(User.objects(id=user.id).update_one(set__role=role))
+    """Store another role; return whether the user still exists. API keys are of admins alone."""
+    without_keys: Stored = {} if role == ADMIN else {"set__api_keys": {}}
+    return bool(User.objects(id=user.id).update_one(set__role=role, **without_keys))
 
 
 def enable(user: User) -> bool:
@@ -46,6 +48,12 @@ def enable(user: User) -> bool:
     """
     is_off = User.objects(id=user.id, disabled_at__gt=0)
     return bool(is_off.update_one(unset__disabled_at=True, **NO_SESSIONS))
+
+
+def revoke_sessions_of_everyone() -> None:
+    """Remove every session of every user, and each change of an email that waits."""
+    for batch in read_batches(User._get_collection(), ["_id"]):
+        User.objects(id__in=[user["_id"] for user in batch]).update(**NO_SESSIONS)
 
 
 def is_active_admin(user: User) -> bool:

@@ -12,19 +12,19 @@ export const signUp = (fields) => send("POST", "/api/auth/signup", fields);
 export const resendConfirmation = (email) => send("POST", "/api/auth/email/resend", { email });
 
 /** Log in by password. Of a user with TOTP the error has an mfa_token: see logInWithCode. */
-export async function logIn(email, password) {
-  return keepPair(await send("POST", "/api/auth/login", { email, password }));
+export async function logIn(email, password, cookie) {
+  return keepPair(await send("POST", "/api/auth/login", { email, password, cookie }));
 }
 
 /** Take the second step of a login: a code, or a recovery code. */
-export async function logInWithCode(mfa_token, fields) {
-  return keepPair(await send("POST", "/api/auth/login/mfa", { mfa_token, ...fields }));
+export async function logInWithCode(mfa_token, fields, cookie) {
+  return keepPair(await send("POST", "/api/auth/login/mfa", { mfa_token, ...fields, cookie }));
 }
 
 /** Log in by a passkey: no address, no password, no code. */
-export async function logInWithPasskey() {
+export async function logInWithPasskey(cookie) {
   const credential = await signChallenge();
-  return keepPair(await send("POST", "/api/auth/login/passkey", { credential }));
+  return keepPair(await send("POST", "/api/auth/login/passkey", { credential, cookie }));
 }
 
 /** End the session of this browser. */

@@ -1,16 +1,18 @@
 // The pair of tokens: where it is kept, and how it is replaced by the next one.
 //
 // The access token is in memory, and each tab sends the next one to the others. The refresh token
-// is in localStorage: it survives a reload, and all tabs use the same. Its cost: a script that gets
-// into this page (XSS) can read it, and be the user elsewhere. The Content-Security-Policy keeps
-// such scripts out: none that is inline or from another host runs. A page with a server of its own
-// keeps the token there, and gives the browser an HttpOnly cookie.
+// is in a cookie or in localStorage, as chosen at the login: it survives a reload, and all tabs use
+// the same. The cost of localStorage: a script that gets into this page (XSS) can read it, and be
+// the user elsewhere. The Content-Security-Policy keeps such scripts out: none that is inline or
+// from another host runs. No script can read the cookie; the browser sends it to refresh.
 
 import { send } from "./http.js";
 
 const KEY = "movie-bag.refresh_token";
+const IN_COOKIE = "in the cookie"; // what localStorage has in place of the token
 const LOCK = "movie-bag.tokens";
-const REPLACED = ["ExpiredTokenError", "SupersededTokenError"];
+// During an upgrade, a machine may not know the token that another one has signed: BadTokenError.
+const REPLACED = ["ExpiredTokenError", "SupersededTokenError", "BadTokenError"];
 const tabs = new BroadcastChannel("movie-bag.access_token");
 let accessToken = null;
 
@@ -25,7 +27,7 @@ export const isLoggedIn = () => localStorage.getItem(KEY) !== null;
 /** Keep a pair, for every tab; return it. */
 export function keepPair(pair) {
   accessToken = pair.token;
-  localStorage.setItem(KEY, pair.refresh_token);
+  localStorage.setItem(KEY, pair.refresh_token ?? IN_COOKIE);
   tabs.postMessage(accessToken);
   return pair;
 }
@@ -56,11 +58,12 @@ export async function authorized(sender, method, path, body) {
 function refresh(replacedToken) {
   return navigator.locks.request(LOCK, async () => {
     if (accessToken !== replacedToken || !isLoggedIn()) return; // another request or tab did it
-    const refresh_token = localStorage.getItem(KEY);
+    const kept = localStorage.getItem(KEY);
+    const body = kept === IN_COOKIE ? undefined : { refresh_token: kept };
     try {
-      keepPair(await send("POST", "/api/auth/refresh", { refresh_token }));
+      keepPair(await send("POST", "/api/auth/refresh", body));
     } catch (error) {
-      if (error.status === 401 && refresh_token === localStorage.getItem(KEY)) forgetPair();
+      if (error.status === 401 && kept === localStorage.getItem(KEY)) forgetPair();
       throw error;
     }
   });

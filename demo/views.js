@@ -35,29 +35,31 @@ function signedUpView(main, email) {
 /** Set up the login, by password or by passkey. */
 export function logInView(main) {
   allowPasskeys(main);
-  onSubmit(main.querySelector("form"), async ({ email, password }) => {
+  const form = main.querySelector("form");
+  const checkbox = form.elements.cookie;
+  onSubmit(form, async ({ email, password }) => {
     try {
-      await auth.logIn(email, password);
+      await auth.logIn(email, password, checkbox.checked);
       go("#/movies", `You are logged in as ${email}.`);
     } catch (error) {
       if (error.error !== "SecondFactorRequiredError") throw error;
-      secondFactorView(render("second-factor"), error.mfa_token);
+      secondFactorView(render("second-factor"), error.mfa_token, checkbox.checked);
     }
   });
-  onClick(main.querySelector(".passkey"), logInWithPasskey);
+  onClick(main.querySelector(".passkey"), () => logInWithPasskey(checkbox.checked));
 }
 
 /** Log in with a passkey, which knows whose it is. */
-async function logInWithPasskey() {
-  const { email } = await auth.logInWithPasskey();
+async function logInWithPasskey(cookie) {
+  const { email } = await auth.logInWithPasskey(cookie);
   go("#/movies", `You are logged in as ${email}.`);
 }
 
 /** Set up the second step of the login of a user with TOTP. */
-function secondFactorView(main, mfaToken) {
+function secondFactorView(main, mfaToken, cookie) {
   for (const form of main.querySelectorAll("form")) {
     onSubmit(form, async (fields) => {
-      const { email } = await auth.logInWithCode(mfaToken, fields);
+      const { email } = await auth.logInWithCode(mfaToken, fields, cookie);
       go("#/movies", `You are logged in as ${email}.`);
     });
   }

@@ -13,6 +13,7 @@ from typing import Any
 
 from config import load_settings
 from infra.rate_limiter import is_in_memory
+from private_keys import as_setting
 from services.settings_warnings import exposed_secrets
 from setting_sources import HOME, SettingsError, env_file
 
@@ -52,13 +53,14 @@ def guard_reload(arbiter: Any, settings: Settings) -> None:
     """Make SIGHUP replace the workers only if new ones can start.
 
     gunicorn would exit for a setting that can't be used, and when a new worker does not boot. So
-    a worker that replaces one that has ended gets the file as it was when it was checked.
+    a worker that replaces one that has ended gets the file, and the private keys, as they were when
+    they were checked.
     """
-    reload, current = arbiter.reload, settings
-    arbiter.checked_file = read_env_file()
+    reload = arbiter.reload
+    arbiter.checked_file, arbiter.checked_settings = read_env_file(), settings
 
     def reload_if_possible() -> None:
-        nonlocal current
+        current = arbiter.checked_settings
         try:
             problem = find_problem(current)
             checked, new = read_env_file(), current if problem else load_settings()
@@ -67,7 +69,7 @@ def guard_reload(arbiter: Any, settings: Settings) -> None:
         if problem:
             arbiter.log.error("Not reloaded, the workers stay: %s", problem)
             return
-        arbiter.checked_file, current = checked, new
+        arbiter.checked_file, arbiter.checked_settings = checked, new
         reload()
 
     arbiter.reload = reload_if_possible
@@ -87,6 +89,7 @@ def write_checked_file(arbiter: Any, worker: Any) -> None:
             file.write(arbiter.checked_file)
             os.fchown(descriptor, worker.cfg.uid, worker.cfg.gid)
     os.environ["ENV_FILE_LOCATION"] = worker.checked_file
+    os.environ["JWT_PRIVATE_KEYS"] = as_setting(arbiter.checked_settings["JWT_PRIVATE_KEYS"])
 
 
 def remove_checked_file(worker: Any) -> None:

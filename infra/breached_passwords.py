@@ -8,20 +8,17 @@ import hashlib
 import os
 import re
 import time
-import urllib.request
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from functools import partial
 from heapq import merge
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPResponse
 from itertools import islice
 from pathlib import Path
-from socket import SHUT_RDWR
 from tempfile import TemporaryDirectory
-from typing import IO, Any
-from urllib.error import URLError
-from urllib.request import Request
+from typing import IO
+
+from infra.http_client import HTTP_ERRORS, Client, Request, name_of
 
 MAGIC = b"movie-bag stolen passwords 1\n"
 # Of a billion digests, two with the same 64 bits are improbable.
@@ -38,7 +35,7 @@ SHA1_LINE = re.compile(rb"([0-9A-Fa-f]{40})(:\d+)?\Z")
 OTHER_LINE = re.compile(rb"([0-9A-Fa-f]{32}|[0-9A-Fa-f]{35}):\d+\Z")
 RANGE_LINE = re.compile(rb"([0-9A-F]{35})(:[0-9]+)?")
 
-_pool = ThreadPoolExecutor(THREADS, "breached-passwords")
+_client = Client("breached-passwords", THREADS)
 
 
 class LookupFailed(Exception):
@@ -49,48 +46,6 @@ class UnusableList(ValueError):
     """A line of a list is neither a password nor its SHA-1 digest; the message says which."""
 
 
-class _EveryStatus(urllib.request.HTTPErrorProcessor):
-    def http_response(self, request: Request, response: HTTPResponse) -> HTTPResponse:
-        """Return it whatever its status is: so no redirect is followed, which may lead anywhere."""
-        return response
-
-    https_response = http_response
-
-
-class _RangeRequest(Request):
-    """A request that another thread can end."""
-
-    connection: HTTPConnection | None = None
-
-    def abort(self) -> None:
-        """End the wait for a response: a server that sends it byte by byte would hold a thread."""
-        if self.connection and self.connection.sock:
-            with suppress(OSError):
-                self.connection.sock.shutdown(SHUT_RDWR)
-
-
-class _Abortable(urllib.request.AbstractHTTPHandler):
-    def do_open(self, http_class: Any, req: Any, **http_conn_args: Any) -> Any:
-        """Let the request have its connection."""
-
-        def connect(host: str, **options: Any) -> Any:
-            req.connection = http_class(host, **options)
-            return req.connection
-
-        return super().do_open(connect, req, **http_conn_args)
-
-
-class _HttpHandler(_Abortable, urllib.request.HTTPHandler):
-    pass
-
-
-class _HttpsHandler(_Abortable, urllib.request.HTTPSHandler):
-    pass
-
-
-_opener = urllib.request.build_opener(_EveryStatus, _HttpHandler, _HttpsHandler)
-
-
 def contains(where: str, password: str) -> bool:
     """Return whether a password is in the list at a URL or in a file; raises LookupFailed."""
     digest = hashlib.sha1(password.encode(), usedforsecurity=False)
@@ -99,33 +54,22 @@ def contains(where: str, password: str) -> bool:
             return _ask(where, digest.hexdigest().upper())
         with Path(where).open("rb") as file:
             return _is_in_file(file, digest.digest()[:ENTRY_BYTES])
-    except (OSError, TimeoutError, ValueError, HTTPException) as error:
+    except HTTP_ERRORS as error:
         # The text of an error may have the URL, and with it the digits.
-        raise LookupFailed(_reason(error)) from None
-
-
-def _reason(error: Exception) -> str:
-    cause = error.reason if isinstance(error, URLError) else error
-    return type(cause).__name__ if isinstance(cause, Exception) else type(error).__name__
+        raise LookupFailed(name_of(error)) from None
 
 
 def _ask(url: str, digits: str) -> bool:
-    """Return what _is_in_range returns, within DEADLINE_SECONDS."""
+    """Return whether a range API knows a digest, within DEADLINE_SECONDS."""
     prefix, suffix = digits[:PREFIX_DIGITS], digits[PREFIX_DIGITS:]
-    request = _RangeRequest(url + prefix, headers={"Add-Padding": "true"})
-    future = _pool.submit(_is_in_range, request, suffix)
-    try:
-        return future.result(DEADLINE_SECONDS)
-    finally:
-        future.cancel()
-        request.abort()
+    request = Request(url + prefix, headers={"Add-Padding": "true"})
+    return _client.send(request, DEADLINE_SECONDS, partial(_is_in_range, suffix))
 
 
-def _is_in_range(request: Request, suffix: str) -> bool:
-    with _opener.open(request, timeout=DEADLINE_SECONDS) as response:
-        if response.status != HTTPStatus.OK:
-            raise LookupFailed(f"its answer has status {response.status}")
-        lines = _read_range(response).upper().split()
+def _is_in_range(suffix: str, response: HTTPResponse) -> bool:
+    if response.status != HTTPStatus.OK:
+        raise LookupFailed(f"its answer has status {response.status}")
+    lines = _read_range(response).upper().split()
     if not all(map(RANGE_LINE.fullmatch, lines)):
         raise LookupFailed("its answer is no range of digests")
     # Padding, which hides how long the answer is, has a count of 0.

@@ -39,9 +39,10 @@ FindUnneeded = Callable[[list[Stored]], Collection[ObjectId]]
 class Lanes:
     """The due jobs, in the order in which one worker takes them."""
 
-    def __init__(self, unneeded: Mapping[str, FindUnneeded]) -> None:
+    def __init__(self, unneeded: Mapping[str, FindUnneeded], queue_name: str | None = None) -> None:
         """Take the function that finds unneeded jobs, for each kind that may have some."""
         self._unneeded = unneeded
+        self._queue_name = queue_name
         self._rounds: list[list[Stored]] = []  # the batch: each round has one job of each lane
         self._read_at = 0.0
         self._slow: dict[Lane, float] = {}  # the time.monotonic() until which a lane is slow
@@ -119,7 +120,7 @@ class Lanes:
         return is_new_turn and self._read(skipped)
 
     def _read(self, skipped: set[Lane]) -> bool:
-        while due := find_due(BATCH_SIZE, skipped):
+        while due := find_due(BATCH_SIZE, skipped, self._queue_name):
             if needed := self._delete_unneeded(due):
                 quick = [job for job in needed if job.get("lane") in self._quick]
                 others = [job for job in needed if job.get("lane") not in self._quick]

@@ -42,16 +42,19 @@ class Worker:
         app: Flask,
         handlers: Mapping[str, Handler],
         unneeded: Mapping[str, FindUnneeded],
-        sweep: Callable[[], None],
+        sweep: Callable[[], None] = lambda: None,
+        queue_name: str | None = None,
     ) -> None:
         """Take the handler of each kind of job, what finds the unneeded ones of some, and sweep.
 
-        `sweep` deletes what has expired; it is called now and then.
+        `sweep` deletes what has expired; it is called now and then. `queue_name` says of which
+        jobs: those without the name of a queue if there is none.
         """
         self._app = app
         self.handlers = handlers
         self._sweep = sweep
-        self._lanes = Lanes(unneeded)
+        self._lanes = Lanes(unneeded, queue_name)
+        self._name = queue_name or "worker"
         self._pid = 0
         self._failures: Counter[str] = Counter()  # consecutive pauses, by the kind of their job
         self._starting = threading.Lock()
@@ -63,7 +66,7 @@ class Worker:
         with self._starting:
             if self._pid != os.getpid():  # threads do not survive a fork, so a new process has none
                 self._woken, self._stopping = threading.Event(), threading.Event()
-                self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
                 self._pid = os.getpid()
 
@@ -72,12 +75,12 @@ class Worker:
         self.start()
         self._woken.set()
 
-    def stop(self) -> None:
-        """End after the current job, or after STOP_SECONDS; other jobs wait for the next start."""
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """End after the current job, which may take so long; others wait for the next start."""
         if self._pid == os.getpid():
             self._stopping.set()
             self._woken.set()
-            self._thread.join(STOP_SECONDS)
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         failing, sweep_at = False, 0.0

@@ -13,19 +13,21 @@ from schemas.auth import (
     SessionSchema,
     SignedUpSchema,
     SignupSchema,
-    TokensSchema,
     VerifiedSchema,
 )
 from schemas.base import MessageSchema
 from services import auth_service, errors, password_service, session_service, token_service
 from services.session_service import Tokens
-from services.token_service import ACCESS, REFRESH, Claims
+from services.token_claims import Claims
+from services.token_service import ACCESS, REFRESH
+from web.cookies import remove_cookie
 from web.decorators import body, no_input, requires_token, requires_user, response
 from web.languages import preferred_locale
 from web.proofs import has_totp, recent_session, recent_session_if
 from web.rate_limits import limit_by_email, limit_by_ip, limit_by_user
+from web.token_response import token_response
 
-LOGIN_ERRORS = errors.UnauthorizedError, errors.AccountDisabledError
+LOGIN_ERRORS = errors.UnauthorizedError, errors.AccountDisabledError, errors.ForbiddenError
 
 
 class SignupApi(Resource):
@@ -53,7 +55,7 @@ class LoginApi(Resource):
     @limit_by_ip("LOGIN")
     @body(LoginSchema)
     @limit_by_email("LOGIN")
-    @response(TokensSchema, *LOGIN_ERRORS, errors.SecondFactorRequiredError, name="login")
+    @token_response(*LOGIN_ERRORS, errors.SecondFactorRequiredError, name="login")
     def post(self, email: str, password: str) -> Tokens:
         """Exchange an email and its password for an access token and a refresh token.
 
@@ -68,9 +70,12 @@ class RefreshApi(Resource):
     @limit_by_ip("REFRESH")
     @requires_token(REFRESH, or_field="refresh_token")
     @body(RefreshTokenSchema)
-    @response(TokensSchema, name="refresh")
+    @token_response(errors.ForbiddenError, name="refresh")
     def post(self, claims: Claims, **_: str) -> Tokens:
-        """Exchange a refresh token for the next pair; the previous pair is revoked."""
+        """Exchange a refresh token for the next pair; the previous pair is revoked.
+
+        It is in the body, else the bearer token, else in the cookie of a login with `cookie`.
+        """
         return session_service.refresh(claims, g.user_agent)
 
 
@@ -92,10 +97,14 @@ class LogoutApi(Resource):
 
     @requires_token(ACCESS, REFRESH, or_field="refresh_token")
     @body(RefreshTokenSchema)
-    @response(MessageSchema, name="logout")
+    @response(MessageSchema, errors.ForbiddenError, name="logout")
     def delete(self, claims: Claims, **_: str) -> dict[str, str]:
-        """End the session: both of its tokens are revoked."""
+        """End the session: both of its tokens are revoked.
+
+        A refresh token is read as by refresh. The cookie is removed.
+        """
         session_service.log_out(claims)
+        remove_cookie()
         return {"message": "Logged out"}
 
 
@@ -116,6 +125,7 @@ class SessionsApi(Resource):
     def delete(self, user: User, claims: Claims) -> dict[str, str]:
         """Revoke every session of the user, this one included."""
         session_service.revoke_all(user)
+        remove_cookie()
         return {"message": "Logged out everywhere"}
 
 
@@ -129,6 +139,7 @@ class SessionApi(Resource):
     def delete(self, user: User, claims: Claims, session_id: str) -> dict[str, str]:
         """Revoke a session of the user."""
         session_service.revoke(user, session_id)
+        remove_cookie(is_own=session_id == claims["sid"])
         return {"message": "Session ended"}
 
 
@@ -139,7 +150,7 @@ class PasswordApi(Resource):
     @limit_by_user("PASSWORD")
     @recent_session_if(has_totp)
     @body(ChangePasswordSchema)
-    @response(TokensSchema, name="changePassword")
+    @token_response(name="changePassword")
     def put(self, user: User, claims: Claims, current_password: str, password: str) -> Tokens:
         """Change the password; every other session and the previous pair are revoked."""
         return password_service.change_password(user, claims, current_password, password)

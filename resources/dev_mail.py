@@ -9,10 +9,10 @@ from flask import current_app, render_template, request
 from flask.views import MethodView
 from werkzeug.exceptions import NotFound
 
-from config import LINK_PAGES
 from schemas.base import iso
 from services import languages, mail_preview, sent_mail_service
 from services.mail_kinds import MAILS
+from setting_values import LINK_PAGES
 from web.pages import STYLED_POLICY
 
 # What proxies and tunnels add: X-Forwarded-For and its kin, Forwarded (RFC 7239), Via (RFC 9110).

@@ -7,7 +7,8 @@ from schemas.auth import EmailSchema
 from schemas.base import MessageSchema
 from schemas.emails import ChangeEmailSchema, ConfirmTokenSchema, EmailDoneSchema, UndoTokenSchema
 from services import email_change_service, email_service, errors
-from services.token_service import CHANGE, CONFIRM, UNDO, Claims
+from services.token_claims import Claims
+from services.token_service import CHANGE, CONFIRM, UNDO
 from web.decorators import body, requires_user, response, token_in_body_or_header
 from web.proofs import has_totp, recent_session_if
 from web.rate_limits import limit_by_email, limit_by_ip

@@ -8,8 +8,9 @@ from database.events import StoredEvent
 from database.models import User
 from schemas.events import AllEventsPageSchema, EventPageSchema, EventSchema, OwnEventSchema
 from services import event_reading
-from services.token_service import Claims
-from web.decorators import query, requires_admin, requires_user, response
+from services.token_claims import Claims
+from web.decorators import query, requires_user, response
+from web.proofs import requires_admin
 from web.urls import next_page
 
 Page = tuple[list[StoredEvent], dict[str, str]]

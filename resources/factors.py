@@ -8,7 +8,6 @@ from flask_restful import Resource
 from database.factors import describe_factors
 from database.models import User
 from resources.auth import LOGIN_ERRORS
-from schemas.auth import TokensSchema
 from schemas.base import MessageSchema
 from schemas.factors import (
     CodeSchema,
@@ -20,10 +19,11 @@ from schemas.factors import (
 )
 from services import auth_service, errors, factor_service, reauthentication_service
 from services.session_service import Tokens
-from services.token_service import Claims
+from services.token_claims import Claims
 from web.decorators import TOKEN_ERRORS, body, no_input, requires_user, response
 from web.proofs import recent_session, requires_verified_email
 from web.rate_limits import limit_by_ip, limit_by_user
+from web.token_response import token_response
 
 
 class LoginCode(Resource):
@@ -31,8 +31,7 @@ class LoginCode(Resource):
 
     @limit_by_ip("LOGIN")
     @body(LoginCodeSchema)
-    @response(
-        TokensSchema,
+    @token_response(
         *TOKEN_ERRORS[1:],
         *LOGIN_ERRORS,
         errors.UsedTokenError,
@@ -49,9 +48,7 @@ class Reauthenticate(Resource):
 
     @requires_user
     @body(ReauthenticateSchema)
-    @response(
-        TokensSchema, errors.TooManyRequestsError, errors.ConflictError, name="reauthenticate"
-    )
+    @token_response(errors.TooManyRequestsError, errors.ConflictError, name="reauthenticate")
     def post(self, user: User, claims: Claims, **proof: Any) -> Tokens:
         """Prove who you are, by password, code or passkey, and get the next pair of tokens.
 

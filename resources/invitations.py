@@ -6,7 +6,8 @@ from database.models import User
 from schemas.emails import EmailDoneSchema
 from schemas.invitations import AcceptInvitationSchema
 from services import invitation_service
-from services.token_service import INVITE, Claims
+from services.token_claims import Claims
+from services.token_service import INVITE
 from web.decorators import body, response, token_in_body_or_header
 from web.rate_limits import limit_by_ip
 

@@ -16,7 +16,7 @@ from schemas.movies import (
     dump_page,
 )
 from services import errors, movie_service
-from services.token_service import Claims
+from services.token_claims import Claims
 from web.decorators import body, no_input, query, requires_user, response
 from web.rate_limits import limit_by_user
 from web.urls import next_page

@@ -8,7 +8,6 @@ from flask_restful import Resource
 from database.models import User
 from database.passkeys import Passkey
 from resources.auth import LOGIN_ERRORS
-from schemas.auth import TokensSchema
 from schemas.base import MessageSchema
 from schemas.passkeys import (
     LoginOptionsSchema,
@@ -20,10 +19,11 @@ from schemas.passkeys import (
 )
 from services import auth_service, errors, passkey_service
 from services.session_service import Tokens
-from services.token_service import Claims
+from services.token_claims import Claims
 from web.decorators import body, no_input, requires_user, response
 from web.proofs import recent_session, requires_verified_email
 from web.rate_limits import limit_by_ip, limit_by_user
+from web.token_response import token_response
 
 
 class PasskeyOptions(Resource):
@@ -110,7 +110,7 @@ class LoginPasskey(Resource):
 
     @limit_by_ip("LOGIN")
     @body(LoginPasskeySchema)
-    @response(TokensSchema, *LOGIN_ERRORS, name="loginWithPasskey")
+    @token_response(*LOGIN_ERRORS, name="loginWithPasskey")
     def post(self, credential: dict[str, Any]) -> Tokens:
         """Exchange what a device has signed for tokens; it stands for both factors."""
         return auth_service.log_in_by_passkey(credential, g.user_agent)

@@ -9,7 +9,8 @@ from database.models import User
 from schemas.auth import EmailSchema, ResetDoneSchema, ResetPasswordSchema
 from schemas.base import MessageSchema
 from services import password_service
-from services.token_service import PWD_RESET, Claims
+from services.token_claims import Claims
+from services.token_service import PWD_RESET
 from web.decorators import body, response, token_in_body_or_header
 from web.rate_limits import limit_by_email, limit_by_ip
 

@@ -7,6 +7,7 @@ from flask import Blueprint, Flask
 
 from config import DEVELOPMENT
 from resources import (
+    api_keys,
     auth,
     book,
     demo,
@@ -15,6 +16,7 @@ from resources import (
     events,
     factors,
     health,
+    introspection,
     invitations,
     movie,
     openapi,
@@ -23,6 +25,7 @@ from resources import (
     reset_password,
     user_admin,
     users,
+    well_known,
 )
 from web.api import Api
 from web.pages import register_pages
@@ -66,6 +69,11 @@ API_ROUTES = {
     "/api/users/<user_id>/reset": user_admin.UserReset,
     "/api/users/me/events": events.MyEvents,
     "/api/events": events.Events,
+    "/api/keys": api_keys.ApiKeys,
+    "/api/keys/<key_id>": api_keys.ApiKey,
+    "/api/auth/introspect": introspection.Introspect,
+    "/.well-known/jwks.json": well_known.Jwks,
+    "/.well-known/oauth-authorization-server": well_known.AuthorizationServer,
     "/api/openapi.json": openapi.OpenApiDocument,
     "/healthz": health.Health,
     "/readyz": health.Readiness,

@@ -6,9 +6,10 @@ from database.models import Stored, User
 from schemas.auth import SessionSchema
 from schemas.base import MessageSchema
 from services import errors, session_service, user_service
-from services.token_service import Claims
-from web.decorators import no_input, requires_admin, response
-from web.proofs import recent_session
+from services.token_claims import Claims
+from web.cookies import remove_cookie
+from web.decorators import no_input, response
+from web.proofs import recent_session, requires_admin
 from web.rate_limits import limit_by_user
 
 
@@ -35,6 +36,7 @@ class UserSessions(Resource):
         For admins only.
         """
         session_service.revoke_all(user_service.get(user_id))
+        remove_cookie(is_own=user_id == str(user.id))
         return {"message": "All sessions of the user have ended"}
 
 

@@ -23,10 +23,11 @@ from services import (
     user_export_service,
     user_service,
 )
-from services.token_service import Claims
-from web.decorators import body, no_input, query, requires_admin, requires_user, response
+from services.token_claims import Claims
+from web.cookies import remove_cookie
+from web.decorators import body, no_input, query, requires_user, response
 from web.operation import guard
-from web.proofs import has_totp, recent_session, recent_session_if
+from web.proofs import has_totp, recent_session, recent_session_if, requires_admin
 from web.rate_limits import limit_by_user
 from web.urls import next_page
 
@@ -82,6 +83,7 @@ class MeApi(Resource):
     def delete(self, user: User, claims: Claims, current_password: str) -> dict[str, str]:
         """Delete the user and everything that belongs to them."""
         user_service.delete(user, user, current_password)
+        remove_cookie()
         return DELETED
 
 
@@ -190,4 +192,5 @@ class UserApi(Resource):
         Users delete themselves, with their password; admins delete others without one.
         """
         user_service.delete(user_service.get_visible(user, user_id), user, current_password)
+        remove_cookie(is_own=user_id == str(user.id))
         return DELETED

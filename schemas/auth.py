@@ -6,6 +6,7 @@ from marshmallow import fields
 
 from database.models import User
 from schemas.base import (
+    ABOUT_NEXT_PAIR,
     EXAMPLE_EMAIL,
     EXAMPLE_ID,
     EXAMPLE_SESSION_ID,
@@ -22,7 +23,7 @@ from schemas.base import (
 )
 from schemas.devices import Device
 from schemas.factors import FactorsSchema
-from schemas.fields import HARD_TO_GUESS, Email, Locale, Name, Password, Token
+from schemas.fields import HARD_TO_GUESS, CookieFlag, Email, Locale, Name, Password, Token
 from services import password_service
 from services.errors import Errors
 
@@ -37,6 +38,7 @@ class LoginSchema(EmailSchema):
     """An email and its password."""
 
     password = Password(required=True)
+    cookie = CookieFlag()
 
 
 class NewPasswordSchema(RequestSchema):
@@ -79,7 +81,7 @@ class ResetPasswordSchema(MailedTokenSchema, NewPasswordSchema):
 
 
 class RefreshTokenSchema(RequestSchema):
-    """A refresh token, which may be sent as a bearer token instead."""
+    """A refresh token, which may be sent as a bearer token or in its cookie instead."""
 
     refresh_token = Token()
 
@@ -105,7 +107,7 @@ class TokensSchema(ResponseSchema):
     """A pair of tokens; `expires_in` is the seconds for which the access token is valid."""
 
     token = Text(example=EXAMPLE_TOKEN, about="The access token.")
-    refresh_token = Text(example=EXAMPLE_TOKEN, about="Exchanges once for the next pair.")
+    refresh_token = Text(example=EXAMPLE_TOKEN, about=ABOUT_NEXT_PAIR, required=False)
     token_type = Text(example="Bearer", dump_default="Bearer", about="Always `Bearer`.")
     expires_in = Seconds(example=900, about="Seconds for which the access token is valid.")
     email = Text(example=EXAMPLE_EMAIL, about="The email of the user.")

@@ -1,6 +1,6 @@
 """What all schemas share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -15,7 +15,9 @@ EXAMPLE_SESSION_ID = "9f86d081884c7d65"
 EXAMPLE_EMAIL = "ada@example.com"
 EXAMPLE_TOKEN = "eyJhbGciOiJIUzI1NiIs..."
 EXAMPLE_TIME = "2026-11-20T09:30:00Z"
-
+ABOUT_NEXT_PAIR = "Exchanges once for the next pair. Missing where a cookie has it."
+# The title of a field names a type of generated clients, of which all fields with it are.
+ERROR_NAME = "ErrorName"
 
 # How many unknown fields an error names; 64 KiB have room for 16,000.
 MAX_UNKNOWN_NAMED = 100
@@ -131,6 +133,16 @@ class Seconds(fields.Integer):
         super().__init__(required=True, metadata={"examples": [example], **describe(about)})
 
 
+class Computed(fields.Function):
+    """A value of a response that a function returns."""
+
+    def __init__(self, compute: Callable[[Any], Any], **metadata: Any) -> None:
+        """Take the function and a description for the OpenAPI document."""
+        super().__init__(compute, required=True, metadata=metadata)
+        # Of a response all is read-only; said of some fields, generators make two types of it.
+        self.dump_only = False
+
+
 class ResponseSchema(Schema):
     """An object that may get more fields: clients must ignore what they don't know."""
 
@@ -157,7 +169,7 @@ class ApiErrorSchema(ResponseSchema):
 
     message = Text(example="Invalid username or password")
     status = fields.Integer(required=True)
-    error = Text(example="UnauthorizedError")
+    error = fields.String(required=True, metadata={"title": ERROR_NAME})
     errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
     mfa_token = Text(example=EXAMPLE_TOKEN, about="Of SecondFactorRequiredError.", required=False)
     methods = fields.List(fields.String(), metadata={"examples": [["totp", "recovery_code"]]})

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from marshmallow import fields
-
 from database.models import Stored
 from infra.user_agent import describe
+from schemas.base import Computed
 
 DEVICE: dict[str, Any] = {
     "type": "string",
@@ -14,12 +13,12 @@ DEVICE: dict[str, Any] = {
 }
 
 
-class Device(fields.Function):
+class Device(Computed):
     """The browser and the system of a session."""
 
     def __init__(self) -> None:
         """Read the user agent."""
-        super().__init__(_device_of, required=True, metadata=DEVICE)
+        super().__init__(_device_of, **DEVICE)
 
 
 def _device_of(session: Stored) -> str:

@@ -7,9 +7,10 @@ from marshmallow.validate import OneOf
 
 from schemas.base import EXAMPLE_ID, IdSchema, RequestSchema, Text, Timestamp
 from schemas.fields import Id, IdCursor, Limit, LimitedText
-from services.event_service import STORED, Event
+from services.event_service import STORED
 
 NAMES = sorted(event.value for event in STORED)
+NAME = {"title": "EventName"}
 ABOUT_COUNT = "How often it happened within an hour since `at`; missing if that was once."
 
 
@@ -24,15 +25,13 @@ class AllEventsPageSchema(EventPageSchema):
     """A part of the list of all events."""
 
     user = Id("Only the events of the user with this id.", attribute="user_id")
-    event = LimitedText(100, {"description": "Only these."}, validate=OneOf(NAMES))
+    event = LimitedText(100, NAME | {"description": "Only these."}, validate=OneOf(NAMES))
 
 
 class EventSchema(IdSchema):
     """What happened to an account; `by` is the id of another user who did it, or `shell`."""
 
-    event = fields.String(
-        required=True, validate=OneOf(NAMES), metadata={"examples": [Event.LOGIN.value]}
-    )
+    event = fields.String(required=True, validate=OneOf(NAMES), metadata=NAME)
     user = Text(example=EXAMPLE_ID, attribute="user_id", allow_none=True)
     by = Text(example=EXAMPLE_ID, allow_none=True)
     ip = Text(example="203.0.113.7", allow_none=True)

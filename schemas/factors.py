@@ -6,7 +6,7 @@ from marshmallow import ValidationError, fields, validates_schema
 from marshmallow.validate import Regexp
 
 from schemas.base import RequestSchema, ResponseSchema, Text
-from schemas.fields import LimitedText, Password, Token
+from schemas.fields import CookieFlag, LimitedText, Password, Token
 from schemas.passkeys import CredentialField
 from services.errors import MISSING_FIELD
 
@@ -57,6 +57,7 @@ class LoginCodeSchema(RequestSchema):
     mfa_token = Token(required=True)
     code = Code()
     recovery_code = RecoveryCode()
+    cookie = CookieFlag()
 
     @validates_schema
     def _check_one(self, data: dict[str, Any], **_: Any) -> None:

@@ -33,10 +33,15 @@ AFTER = "Where the page begins: follow the Link header, which contains it."
 ABOUT_EMAIL = "Blanks around it are removed, and it is stored in lower case."
 ABOUT_NAME = "Nothing that an email program shows as a link, and no invisible characters."
 ABOUT_LOCALE = "The language of emails, of those that this server has: en, pt-BR, de …"
+ABOUT_COOKIE = (
+    "True, for a page in a browser: the refresh token of this session is in no response, but in the"
+    " cookie `__Host-refresh`, from which `/api/auth/refresh` and `/api/auth/logout` read it."
+)
 HARD_TO_GUESS = (
     "8 to 128 characters in NFKC, hard to guess: words of the email and the name count as easy."
 )
 MAX_CURSOR_LENGTH = 1000
+ROLE = {"title": "Role"}
 
 
 def line_pattern(longest: int) -> str:
@@ -203,7 +208,8 @@ class Role(LimitedText):
 
     def __init__(self, description: str = "", **options: Any) -> None:
         """Accept the name of a role."""
-        super().__init__(100, describe(description), validate=OneOf(ROLES), **options)
+        metadata = ROLE | describe(description)
+        super().__init__(100, metadata, validate=OneOf(ROLES), **options)
 
 
 class StringList(fields.List[str]):
@@ -259,6 +265,15 @@ class Flag(fields.Boolean):
         if not isinstance(value, bool):
             raise ValidationError("Must be true or false.")
         return value
+
+
+class CookieFlag(Flag):
+    """Whether the refresh token goes into a cookie."""
+
+    def __init__(self) -> None:
+        """Accept a boolean; without the field no cookie is set."""
+        super().__init__(ABOUT_COOKIE)
+        self.metadata = {**self.metadata, "examples": [False]}
 
 
 class QueryFlag(Flag):

@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields
 from orjson import Fragment
 
 from database.models import Stored
-from schemas.base import EXAMPLE_ID, RequestSchema, ResponseSchema, Text
+from schemas.base import EXAMPLE_ID, Computed, RequestSchema, ResponseSchema, Text
 from schemas.fields import Limit, LimitedText, NameCursor, SingleLine, StringList
 
 MAX_ID_LENGTH = 100
@@ -40,8 +40,9 @@ class ObjectId(fields.Field[Any]):
         """Describe it in the OpenAPI document."""
         oid = {"type": "string", "maxLength": MAX_ID_LENGTH, "examples": [EXAMPLE_ID]}
         metadata = {"type": "object", "properties": {"$oid": oid}, "required": ["$oid"]}
-        about = {"examples": [{"$oid": EXAMPLE_ID}], "readOnly": read_only}
-        super().__init__(metadata={**metadata, **about}, **options)
+        about = {"title": "ObjectId", "examples": [{"$oid": EXAMPLE_ID}]}
+        changes = {"readOnly": True} if read_only else {}
+        super().__init__(metadata={**metadata, **about, **changes}, **options)
 
     def _serialize(self, value: Any, *args: Any, **options: Any) -> dict[str, str]:
         return {"$oid": str(value)}
@@ -65,14 +66,13 @@ class MovieUpdateSchema(RequestSchema):
 
 
 class MovieSchema(ResponseSchema):
-    """A movie in the bag, in MongoDB's extended JSON; `added_by` is the id of a user."""
+    """A movie in the bag, in MongoDB's extended JSON; `added_by` is the id of a user.
+
+    The tutorial's `_id` is there too, the same as `id`.
+    """
 
     _id = ObjectId(required=True)
-    id = fields.Function(
-        lambda movie: str(movie["_id"]),
-        required=True,
-        metadata={"type": "string", "examples": [EXAMPLE_ID]},
-    )
+    id = Computed(lambda movie: str(movie["_id"]), type="string", examples=[EXAMPLE_ID])
     name = Text(example="Heat")
     casts = fields.List(Text(example="Al Pacino"), required=True)
     genres = fields.List(Text(example="Crime"), required=True)

@@ -3,9 +3,10 @@
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
-from marshmallow.validate import Equal, Regexp
+from marshmallow.validate import Equal, OneOf, Regexp
 
 from schemas.base import (
+    EXAMPLE_EMAIL,
     EXAMPLE_ID,
     EXAMPLE_TIME,
     IdSchema,
@@ -15,7 +16,7 @@ from schemas.base import (
     Timestamp,
     describe,
 )
-from schemas.fields import LimitedText, SingleLine
+from schemas.fields import CookieFlag, LimitedText, SingleLine
 
 EXAMPLE_BYTES = "dGhlIGJ5dGVz"
 EXAMPLE_NAME = "Ada's phone"
@@ -29,6 +30,7 @@ EXAMPLE_CREDENTIAL = {
 MAX_ID_LENGTH = 1364
 MAX_PART_LENGTH = 32 * 1024
 MAX_TRANSPORTS = 10
+PUBLIC_KEY = Equal("public-key")
 
 
 class Base64Url(LimitedText):
@@ -82,9 +84,7 @@ class CredentialSchema(Schema):
 
     id = Base64Url(MAX_ID_LENGTH, required=True)
     rawId = Base64Url(MAX_ID_LENGTH, required=True)
-    type = LimitedText(
-        20, {"examples": ["public-key"]}, required=True, validate=Equal("public-key")
-    )
+    type = LimitedText(20, {"examples": ["public-key"]}, required=True, validate=PUBLIC_KEY)
     response = fields.Nested(DeviceResponseSchema, required=True)
 
 
@@ -109,6 +109,7 @@ class LoginPasskeySchema(RequestSchema):
     credential = CredentialField(
         "What `navigator.credentials.get()` returned, as JSON.", required=True
     )
+    cookie = CookieFlag()
 
 
 class NewPasskeySchema(RequestSchema):
@@ -139,16 +140,64 @@ class PasskeySchema(IdSchema):
     )
 
 
+class RelyingPartySchema(ResponseSchema):
+    """The service, to a device: its name and its host."""
+
+    name = Text(example="Movie-bag")
+    id = Text(example="movie-bag.example")
+
+
+class PasskeyUserSchema(ResponseSchema):
+    """The user, to a device."""
+
+    id = Text(example=EXAMPLE_BYTES)
+    name = Text(example=EXAMPLE_EMAIL)
+    displayName = Text(example="Ada")
+
+
+class KeyKindSchema(ResponseSchema):
+    """A kind of key that a device may make; `alg` is a number of COSE."""
+
+    type = fields.String(required=True, validate=PUBLIC_KEY)
+    alg = fields.Integer(required=True, metadata={"examples": [-7]})
+
+
+class KnownCredentialSchema(ResponseSchema):
+    """A credential that the user has already."""
+
+    type = fields.String(required=True, validate=PUBLIC_KEY)
+    id = Text(example=EXAMPLE_BYTES)
+    transports = fields.List(Text(example="internal"))
+
+
+class Requirement(fields.String):
+    """How much a device must be able to do something, in the words of WebAuthn."""
+
+    def __init__(self) -> None:
+        """Name them, so that the browser's functions take the options of a typed client."""
+        choices = ["discouraged", "preferred", "required"]
+        metadata = {"title": "Requirement", "examples": ["required"]}
+        super().__init__(required=True, validate=OneOf(choices), metadata=metadata)
+
+
+class AuthenticatorSelectionSchema(ResponseSchema):
+    """What a device must be able to do."""
+
+    residentKey = Requirement()
+    requireResidentKey = fields.Boolean(required=True, metadata={"examples": [True]})
+    userVerification = Requirement()
+
+
 class RegistrationOptionsSchema(ResponseSchema):
     """The options for `navigator.credentials.create()`: parseCreationOptionsFromJSON reads them."""
 
-    rp = fields.Dict(required=True)
-    user = fields.Dict(required=True)
+    rp = fields.Nested(RelyingPartySchema, required=True)
+    user = fields.Nested(PasskeyUserSchema, required=True)
     challenge = Text(example=EXAMPLE_BYTES, about="Valid for 5 minutes, once.")
-    pubKeyCredParams = fields.List(fields.Dict(), required=True)
+    pubKeyCredParams = fields.List(fields.Nested(KeyKindSchema), required=True)
     timeout = fields.Integer(required=True, metadata={"examples": [300000]})
-    excludeCredentials = fields.List(fields.Dict(), required=True)
-    authenticatorSelection = fields.Dict(required=True)
+    excludeCredentials = fields.List(fields.Nested(KnownCredentialSchema), required=True)
+    authenticatorSelection = fields.Nested(AuthenticatorSelectionSchema, required=True)
     attestation = Text(example="none")
 
 
@@ -158,5 +207,5 @@ class LoginOptionsSchema(ResponseSchema):
     challenge = Text(example=EXAMPLE_BYTES, about="Valid for 5 minutes, once.")
     timeout = fields.Integer(required=True, metadata={"examples": [300000]})
     rpId = Text(example="movie-bag.example")
-    allowCredentials = fields.List(fields.Dict(), required=True)
-    userVerification = Text(example="required")
+    allowCredentials = fields.List(fields.Nested(KnownCredentialSchema), required=True)
+    userVerification = Requirement()

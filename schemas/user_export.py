@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import fields, pre_dump
 
+from schemas.api_keys import KeySchema
 from schemas.auth import SessionSchema
 from schemas.base import EXAMPLE_EMAIL, IdSchema, ResponseSchema, Text, Timestamp
 from schemas.events import OwnEventSchema
@@ -57,6 +58,7 @@ class UserExportSchema(ResponseSchema):
     former_emails = fields.List(fields.Nested(FormerEmailSchema), required=True)
     factors = fields.Nested(FactorsSchema, required=True)
     passkeys = fields.List(fields.Nested(PasskeySchema), required=True)
+    api_keys = fields.List(fields.Nested(KeySchema), required=True)
     devices = fields.List(fields.Nested(DeviceSchema), required=True)
     sessions = fields.List(fields.Nested(SessionSchema), required=True)
     movies = fields.List(fields.Nested(ExportedMovieSchema), required=True)

@@ -7,9 +7,10 @@ from marshmallow.validate import OneOf
 
 from database.models import ROLES, User
 from schemas.auth import SignupSchema
-from schemas.base import EXAMPLE_EMAIL, IdSchema, RequestSchema, Text, Timestamp
+from schemas.base import EXAMPLE_EMAIL, Computed, IdSchema, RequestSchema, Text, Timestamp
 from schemas.fields import (
     HARD_TO_GUESS,
+    ROLE,
     Beginning,
     Email,
     Flag,
@@ -83,12 +84,13 @@ class UserSchema(IdSchema):
 
     email = Text(example=EXAMPLE_EMAIL)
     name = Text(example="Ada", allow_none=True)
-    locale = fields.Function(
+    locale = Computed(
         lambda user: languages.bcp47(languages.locale_of(user)),
-        required=True,
-        metadata={"type": "string", "examples": ["pt-BR"], "description": "BCP 47."},
+        type="string",
+        examples=["pt-BR"],
+        description="BCP 47.",
     )
-    role = fields.String(required=True, validate=OneOf(ROLES))
+    role = fields.String(required=True, validate=OneOf(ROLES), metadata=ROLE)
     created_at = Timestamp(about="The time of the signup.")
     verified = fields.Boolean(
         required=True,
@@ -100,8 +102,9 @@ class UserSchema(IdSchema):
         attribute="is_disabled",
         metadata={"examples": [False], "description": "Whether the account is switched off."},
     )
-    invited = fields.Function(
+    invited = Computed(
         lambda user: user.invited_at is not None,
-        required=True,
-        metadata={"type": "boolean", "examples": [False], "description": ABOUT_INVITED},
+        type="boolean",
+        examples=[False],
+        description=ABOUT_INVITED,
     )

@@ -46,7 +46,7 @@ def sign_up(
     user = User(email=email, password=hashed, role=role, verified_at=verified_at, **fields)
     if not email_service.insert(user):
         raise EmailAlreadyExistsError
-    event_service.record(Event.SIGNUP, user_id=user.id)
+    event_service.record(Event.SIGNUP, user_id=user.id, verifies=is_verified)
     email_service.confirm_new_user(user)
     return user
 

@@ -9,6 +9,7 @@ from bson import ObjectId
 from mongoengine import NotUniqueError
 
 from database import emails
+from database.api_keys import NO_KEYS
 from database.db import ensure_indexes
 from database.emails import ReservedEmail
 from database.factors import added_later
@@ -27,7 +28,8 @@ from services import (
 from services.event_service import Event
 from services.link_service import LINKS
 from services.mail_kinds import CONFIRM_CHANGE, EMAIL_CHANGED, EMAIL_RESTORED
-from services.token_service import UNDO, Claims
+from services.token_claims import Claims
+from services.token_service import UNDO
 
 # Longer than it takes to change an email once the new one is reserved.
 TAKE_SECONDS = 60
@@ -87,7 +89,7 @@ def confirm_change(user: User, claims: Claims) -> str | None:
         notice = mail_queue.enqueue_to(user, EMAIL_CHANGED, **details)
     if not _replace(user, notice, changes, waits, keep_sessions=None):
         return None
-    event_service.record(Event.EMAIL_CHANGED, user_id=user.id)
+    event_service.record(Event.EMAIL_CHANGED, user_id=user.id, verifies=not user.is_verified)
     return new_email
 
 
@@ -180,6 +182,7 @@ def _restore(user: User, change_id: str) -> str | None:
         "confirmed_token": None,
         "password": "",
         "former_emails": earlier,
+        **NO_KEYS,
     }
     version = former.get("version", -1)  # an earlier version stored none, and knew no factors
     changes |= added_later(user, version)

@@ -19,7 +19,8 @@ from services import (
 from services.email_change_service import ATTEMPTS, TAKE_SECONDS
 from services.event_service import Event
 from services.mail_kinds import CONFIRM_EMAIL
-from services.token_service import CHANGE, CONFIRM, Claims
+from services.token_claims import Claims
+from services.token_service import CHANGE, CONFIRM
 
 
 def insert(user: User) -> bool:

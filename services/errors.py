@@ -86,9 +86,10 @@ class TokenError(ApiError):
 
 
 class BadTokenError(TokenError):
-    """The token is forged, or has another scope.
+    """The token is forged, has another scope, or a machine with other settings signed it.
 
-    Discard it, and log in again or request another link.
+    Of an access token, refresh once: during an upgrade, a machine may not know the token of another
+    one. Otherwise discard it, and log in again or request another link.
     """
 
     message = "Invalid token"
@@ -165,9 +166,10 @@ class ReauthenticationRequiredError(ApiError):
 
 
 class ForbiddenError(ApiError):
-    """The user is authenticated, but not authorized.
+    """The user is authenticated, but not authorized; or a page that is not ours uses the cookie.
 
-    Log in as an admin. Other users see only themselves, and change no role.
+    Log in as an admin. Other users see only themselves, and change no role. With the cookie, call
+    from a page of PUBLIC_URL, or of an origin in CORS_ORIGINS.
     """
 
     status = 403
@@ -212,6 +214,16 @@ class SessionNotExistsError(ApiError):
 
     status = 404
     message = "Session with given id doesn't exist"
+
+
+class KeyNotExistsError(ApiError):
+    """The user has no API key with this id.
+
+    List the keys again: this one was removed already.
+    """
+
+    status = 404
+    message = "Key with given id doesn't exist"
 
 
 class PasskeyNotExistsError(ApiError):

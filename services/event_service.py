@@ -18,6 +18,15 @@ from infra import audit_log, metrics
 from infra.pseudonym import pseudonym
 from jobs import queue
 from jobs.worker import Handle
+from services import webhook_service
+from services.webhook_service import (
+    NOTHING,
+    PASSWORD_CHANGED,
+    USER_CREATED,
+    USER_DELETED,
+    USER_DISABLED,
+    USER_VERIFIED,
+)
 
 
 class Event(StrEnum):
@@ -57,7 +66,8 @@ class Event(StrEnum):
     SESSIONS_REVOKED = "sessions_revoked"
     # A refresh token was exchanged for the next pair.
     REFRESHED = "refreshed"
-    # A token was expired, revoked, of another scope or not valid at all; `reason` has the error.
+    # A token was expired, revoked, of another scope or not valid at all; `reason` has the error, or
+    # ForeignOrigin for a page that is not ours and uses the cookie.
     TOKEN_REFUSED = "token_refused"
     # A user did what they may not do (403).
     ACCESS_DENIED = "access_denied"
@@ -101,6 +111,10 @@ class Event(StrEnum):
     PASSKEY_ADDED = "passkey_added"
     # A user removed a passkey.
     PASSKEY_REMOVED = "passkey_removed"
+    # An admin created an API key, for another service.
+    API_KEY_CREATED = "api_key_created"
+    # An admin removed an API key.
+    API_KEY_REMOVED = "api_key_removed"
     # An operator removed every factor of a user.
     FACTORS_RESET = "factors_reset"
     # A user was made an admin.
@@ -165,6 +179,21 @@ SUM_SECONDS = 3600
 # A job stores them: the first of an hour is an insert, a later one an update, and the time would
 # tell whether an account with this email had one before.
 DEFERRED = (Event.LOGIN_FAILED, Event.LOGIN_UNVERIFIED)
+# What is sent to other services. Of a repeated signup nothing, at the cost of a first one: the
+# time must not tell who has an account.
+WEBHOOKS = {
+    Event.SIGNUP: USER_CREATED,
+    Event.SIGNUP_REPEATED: NOTHING,
+    Event.USER_INVITED: USER_CREATED,
+    Event.INVITATION_ACCEPTED: USER_VERIFIED,
+    Event.EMAIL_CONFIRMED: USER_VERIFIED,
+    Event.USER_DISABLED: USER_DISABLED,
+    Event.USER_DELETED: USER_DELETED,
+    Event.PASSWORD_RESET: PASSWORD_CHANGED,
+    Event.PASSWORD_CHANGED: PASSWORD_CHANGED,
+    # It makes the password useless, because another person may have chosen it.
+    Event.EMAIL_CHANGE_UNDONE: PASSWORD_CHANGED,
+}
 STORE_EVENT = "store_event"
 LANE = "events"
 SHELL = "shell"
@@ -173,15 +202,20 @@ logger = logging.getLogger(__name__)
 
 
 def record(
-    event: Event, *, user_id: object = None, email: str | None = None, **details: str | None
+    event: Event,
+    *,
+    user_id: object = None,
+    email: str | None = None,
+    verifies: bool = False,
+    **details: str | None,
 ) -> None:
-    """Log, count and store an event, with its actor if that was another user.
+    """Log, count and store an event, with its actor if that was another user, and queue webhooks.
 
-    An email appears as a pseudonym. web sets `g.client_ip` and `g.actor_id`; both are missing at
-    the shell. `details` are logged as they are, and win; they are not stored.
+    What it reports is stored already; `verifies` says that it verified the email besides. An email
+    appears as a pseudonym. web sets `g.client_ip` and `g.actor_id`; both are missing at the shell.
+    `details` are logged as they are, and win; they are not stored.
     """
-    user, actor = str(user_id or ""), str(g.get("actor_id", ""))
-    ip = g.get("client_ip")
+    user, actor, ip = str(user_id or ""), str(g.get("actor_id", "")), g.get("client_ip")
     is_shell = ip is None  # a client at a Unix socket has "" without X-Forwarded-For
     described = {
         "user": user,
@@ -196,6 +230,7 @@ def record(
     if event in STORED and event not in REQUESTS:
         by = SHELL if is_shell else described["by"]
         _store_or_defer({"event": event, "user_id": user, "by": by, "ip": ip, "at": time.time()})
+    _queue_webhooks(event, user, verifies)
 
 
 def _store_or_defer(fields: Stored) -> None:
@@ -209,6 +244,16 @@ def _store_or_defer(fields: Stored) -> None:
     except DATABASE_ERRORS as error:
         metrics.UNAVAILABLE.labels(metrics.DATABASE).inc()
         logger.error("The event %s is in the log alone: %s", fields["event"], error)
+
+
+def _queue_webhooks(event: Event, user_id: str, verifies: bool) -> None:
+    types = [WEBHOOKS[event]] if event in WEBHOOKS else []
+    try:
+        for webhook_type in types + [USER_VERIFIED] * verifies:
+            webhook_service.enqueue(webhook_type, user_id, time.time())
+    except DATABASE_ERRORS as error:
+        metrics.UNAVAILABLE.labels(metrics.DATABASE).inc()
+        logger.error("No webhook reports %s of user %s: %s", event, user_id, type(error).__name__)
 
 
 def store(fields: Stored, number: int = 1) -> None:

@@ -27,7 +27,8 @@ from services.mail_kinds import (
     TOTP_ADDED,
     TOTP_REMOVED,
 )
-from services.token_service import MFA, Claims, encode
+from services.token_claims import Claims
+from services.token_service import MFA, encode
 
 logger = logging.getLogger(__name__)
 

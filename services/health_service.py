@@ -139,7 +139,8 @@ def start_metrics(app: Flask) -> None:
     host, port = app.config["METRICS_HOST"], app.config["METRICS_PORT"]
     if not port:
         return
-    metrics.start_at_zero(app.extensions["worker"].handlers, _routes(app))
+    kinds = (kind for worker in app.extensions["workers"].values() for kind in worker.handlers)
+    metrics.start_at_zero(kinds, _routes(app))
     try:
         start_metrics_server(host, port, Gauges(app))
     except OSError as error:

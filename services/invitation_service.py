@@ -9,7 +9,8 @@ from services import email_service, event_service, link_service, mail_queue, pas
 from services.errors import EmailAlreadyExistsError, UsedTokenError
 from services.event_service import Event
 from services.mail_kinds import INVITATION
-from services.token_service import INVITE, Claims
+from services.token_claims import Claims
+from services.token_service import INVITE
 
 
 def invite(email: str, role: str = USER, **fields: Any) -> User:

@@ -9,7 +9,8 @@ from flask import current_app
 from database.models import User
 from services import token_service
 from services.errors import BadTokenError, ExpiredTokenError, UsedTokenError
-from services.token_service import CHANGE, CONFIRM, INVITE, PWD_RESET, UNDO, Claims
+from services.token_claims import Claims
+from services.token_service import CHANGE, CONFIRM, INVITE, PWD_RESET, UNDO
 
 
 @dataclass(frozen=True)

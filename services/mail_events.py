@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parseaddr
+from typing import Any
 
 from flask import current_app
 
@@ -39,5 +40,5 @@ def record_failures(job: Job, email: str) -> Iterator[None]:
 
 def record(event: Event, job: Job, email: str, reason: str | None = None) -> None:
     """Record what happened to the email of a job."""
-    details = {"job": str(job.id), "message_id": message_id(job), "reason": reason}
+    details: dict[str, Any] = {"job": str(job.id), "message_id": message_id(job), "reason": reason}
     event_service.record(event, email=email, ip=None, **details)

@@ -10,12 +10,11 @@ from flask_babel import force_locale
 
 from config import DEVELOPMENT
 from database.models import Job
-from database.sent_mail import SentMail
 from infra.mail_message import Message
 from jobs import email_log, queue, smtp
 from jobs.smtp import Connection
 from jobs.worker import Handle
-from services import languages, mail_templates
+from services import languages, mail_templates, sent_mail_service
 from services.event_service import Event
 from services.link_service import encode_link
 from services.mail_events import message_id, record, record_failures
@@ -57,7 +56,7 @@ def _send(connection: Connection, job: Job) -> bool:
         _deliver(connection, message, letter)
     record(Event.MAIL_SENT, job, letter.email)
     if current_app.config["APP_ENV"] == DEVELOPMENT:
-        _keep_copy(job, message)
+        sent_mail_service.keep(job, message)
     return True
 
 
@@ -87,10 +86,3 @@ def _deliver(connection: Connection, message: Message, letter: Letter) -> None:
         job_error = partial(smtp.email_error, connection=connection, personal=personal)
         with smtp.job_errors(connection, job_error):
             connection.send(message)
-
-
-def _keep_copy(job: Job, message: Message) -> None:
-    copied = {"id": job.id, "arguments": job.arguments, "created_at": job.created_at}
-    content = {"subject": message.subject, "text": message.body, "html": message.html}
-    SentMail(**copied, **content).save()
-    SentMail.prune()

@@ -23,6 +23,7 @@ from webauthn.helpers.structs import (
 
 from database.models import User
 from database.passkeys import Challenge, Passkey
+from infra.http_host import origin_of
 from infra.passkey_verification import (
     ALGORITHMS,
     Credential,
@@ -35,13 +36,12 @@ from services import errors, event_service, notice_service, session_service
 from services.errors import SchemaValidationError
 from services.event_service import Event
 from services.mail_kinds import PASSKEY_ADDED, PASSKEY_REMOVED
-from services.token_service import Claims
+from services.token_claims import Claims
 
 RP_NAME = "Movie-bag"
 CHALLENGE_SECONDS = 300
 MAX_PASSKEYS = 20
 DEFAULT_NAME = "Passkey"
-DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 # As JSON, for a device.
 Options = dict[str, Any]
@@ -204,14 +204,12 @@ def _spend_challenge(credential: Credential, purpose: str, user_id: str | None) 
 
 def _rp_id() -> str:
     """Return the host whose pages may use the passkeys (WebAuthn §5.4.2)."""
-    return urlsplit(current_app.config["PUBLIC_URL"]).hostname or ""
+    return urlsplit(origin_of(current_app.config["PUBLIC_URL"])).hostname or ""
 
 
 def _origins() -> list[str]:
-    """Return the origins whose pages may use them: ours, as a browser writes it, and of apps."""
-    url = urlsplit(current_app.config["PUBLIC_URL"])
-    host = url.netloc.lower().removesuffix(DEFAULT_PORTS[url.scheme])
-    return [f"{url.scheme}://{host}", *current_app.config["PASSKEY_ORIGINS"]]
+    """Return the origins whose pages may use them: ours, and those of apps."""
+    return [origin_of(current_app.config["PUBLIC_URL"]), *current_app.config["PASSKEY_ORIGINS"]]
 
 
 def rename(user: User, passkey_id: str, name: str) -> Passkey:

@@ -11,6 +11,7 @@ from functools import partial
 
 from flask import current_app, g
 
+from database.api_keys import NO_KEYS
 from database.hash_kinds import HashKind
 from database.models import Stored, User
 from infra import metrics, password_hashing
@@ -29,7 +30,8 @@ from services import (
 from services.event_service import Event
 from services.link_service import LINKS, open_current_link
 from services.mail_kinds import PASSWORD_CHANGED, RESET_PASSWORD
-from services.token_service import PWD_RESET, Claims
+from services.token_claims import Claims
+from services.token_service import PWD_RESET
 
 MAX_LENGTH = 128
 
@@ -149,11 +151,12 @@ def reset_password(user: User, password: str) -> None:
     Raises:
         UsedTokenError
     """
-    changes = {"verified_at": user.verified_at or time.time(), "factors.tries": {}}
+    verified = {"verified_at": user.verified_at or time.time()}
+    changes = {**verified, "factors.tries": {}, **NO_KEYS}
     # No condition of its own: the password_version that user was read with is always one.
     if not _set_password(user, password, changes, only_if={}, keep_sessions={}, after="reset"):
         raise errors.UsedTokenError(LINKS[PWD_RESET].used)
-    event_service.record(Event.PASSWORD_RESET, user_id=user.id)
+    event_service.record(Event.PASSWORD_RESET, user_id=user.id, verifies=not user.is_verified)
 
 
 def change_password(

@@ -8,7 +8,7 @@ from typing import Any
 from database.models import User
 from services import factor_service, passkey_service, password_service, session_service
 from services.session_service import BY_CODE, BY_PASSKEY, BY_PASSWORD, Tokens
-from services.token_service import Claims
+from services.token_claims import Claims
 
 
 def reauthenticate(

@@ -4,7 +4,16 @@ from bson import ObjectId
 
 from database.models import Job
 from database.sent_mail import KEPT, SentMail
+from infra.mail_message import Message
 from services.mail_queue import SEND_EMAIL
+
+
+def keep(job: Job, message: Message) -> None:
+    """Store a copy of an email that was sent, and delete the oldest."""
+    copied = {"id": job.id, "arguments": job.arguments, "created_at": job.created_at}
+    content = {"subject": message.subject, "text": message.body, "html": message.html}
+    SentMail(**copied, **content).save()
+    SentMail.prune()
 
 
 def list_newest() -> list[Job | SentMail]:

@@ -12,7 +12,7 @@ from flask import current_app, g
 from database.models import REMEMBERED_GENERATIONS, Stored, User
 from services import errors, event_service
 from services.event_service import Event
-from services.token_service import Claims
+from services.token_claims import Claims
 
 USER_AGENT_CHARACTERS = 200
 

@@ -15,9 +15,11 @@ from flask import current_app, g
 
 from database.models import Session, Stored, User
 from services import errors, event_service, session_grace
+from services.access_tokens import access_claims, auth_time, session_claims
 from services.event_service import Event
 from services.session_grace import USER_AGENT_CHARACTERS
-from services.token_service import ACCESS, REFRESH, Claims, auth_time, encode, session_claims
+from services.token_claims import Claims
+from services.token_service import ACCESS, REFRESH, encode
 
 MAX_SESSIONS = 20
 
@@ -40,7 +42,7 @@ def create(user: User, user_agent: str, amr: Sequence[str]) -> Tokens:
     """
     session_id = secrets.token_hex(8)
     client = {"user_agent": user_agent[:USER_AGENT_CHARACTERS], "ip": g.get("client_ip", "")}
-    session = Session(**client, amr=[*amr])
+    session = Session(**client, amr=[*amr], uses_cookie=g.get("uses_cookie"))
     ends_at = expires_at(session.to_mongo())
     while True:
         stored = user.read_sessions()
@@ -141,17 +143,22 @@ def refresh(claims: Claims, user_agent: str = "") -> Tokens:
 
 
 def issue_tokens(user: User, session_id: str, session: Stored) -> Tokens:
-    """Return the pair of a session's current generation; neither token outlasts the session."""
+    """Return the pair of a session's current generation; neither token outlasts the session.
+
+    `uses_cookie` says whether the client is a browser that keeps the refresh token in a cookie.
+    """
     config, now = current_app.config, time.time()
     # Whole seconds, because some milliseconds have passed since a refresh stored its time.
     unused = math.ceil(session["last_used_at"] + config["JWT_REFRESH_TOKEN_EXPIRES"] - now)
     left = min(unused, session["created_at"] + config["JWT_SESSION_MAX_AGE"] - now)
     access_seconds = min(config["JWT_ACCESS_TOKEN_EXPIRES"], left)
-    claims = session_claims(user, session_id, session)
+    said = access_claims(user, session_id, session)
     return {
-        "token": encode(ACCESS, user, access_seconds, claims),
-        "refresh_token": encode(REFRESH, user, left, claims),
+        "token": encode(ACCESS, user, access_seconds, said),
+        "refresh_token": encode(REFRESH, user, left, session_claims(session_id, session)),
         "expires_in": int(access_seconds),
+        "refresh_expires_in": int(left),
+        "uses_cookie": bool(session.get("uses_cookie")),
         "email": user.email,
     }
 

@@ -9,14 +9,18 @@ from typing import Any
 from dotenv import dotenv_values
 
 from config import PRODUCTION, SettingsSchema
+from private_keys import PEM
 from setting_sources import RENAMED_SETTINGS, env_file
 
 SECRETS = (
     "JWT_SECRET_KEY",
+    "JWT_PRIVATE_KEYS",
     "SECRETS_KEY",
     "MONGODB_URI",
     "MAIL_PASSWORD",
     "RATELIMIT_STORAGE_URI",
+    "WEBHOOK_URLS",
+    "WEBHOOK_SECRET",
 )
 KNOWN = {*SettingsSchema().fields, *RENAMED_SETTINGS, "ENV_FILE_LOCATION"}
 # Too short: PGHOST is no misspelt HOST.
@@ -62,5 +66,10 @@ def exposed_secrets() -> str:
     if not path.is_file() or not path.stat().st_mode & READABLE_BY_OTHERS:
         return ""
     values = dotenv_values(path, interpolate=False)
-    names = ", ".join(name for name in SECRETS if values.get(name))
+    names = ", ".join(name for name in SECRETS if _is_secret(name, values.get(name)))
     return f"Every user can read {path}, which has {names}: chmod 600 it" if names else ""
+
+
+def _is_secret(name: str, text: str | None) -> bool:
+    """Return whether a setting of SECRETS has one: the path of a key is none."""
+    return bool(text) and (name != "JWT_PRIVATE_KEYS" or PEM in str(text))

@@ -1,24 +1,36 @@
 """Tokens: JWTs with a `scope`; a token opens only what asks for its scope.
 
 Access and refresh tokens belong to a session, and one of scope `mfa` to a login that waits for a
-second factor; the others are mailed (link_service.py).
+second factor; the others are mailed (link_service.py). Other services may verify access tokens too
+(RFC 9068, docs/concepts/tokens.md).
 """
 
-import hashlib
 import time
+import uuid
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
 
+import jwt
 from flask import current_app
 from flask_jwt_extended import create_access_token
-from jwt import InvalidSignatureError, PyJWTError, decode_complete
+from jwt import PyJWTError
 from jwt.types import Options
-from marshmallow import EXCLUDE, Schema, ValidationError, fields
-from marshmallow.validate import Length, Range, Regexp
+from marshmallow import Schema, ValidationError
 
-from database.models import Stored, User
+from database.models import User
+from private_keys import TokenKey
+from services import access_tokens
 from services.errors import BadTokenError, ExpiredTokenError
+from services.token_claims import (
+    AccessTokenSchema,
+    Claims,
+    Counter,
+    HexId,
+    LoginTokenSchema,
+    SessionTokenSchema,
+    link_schema,
+)
+from services.token_keys import keys_of_access_tokens, keys_of_secrets
 
 ACCESS = "access"
 REFRESH = "refresh"
@@ -28,120 +40,44 @@ CHANGE = "change"
 UNDO = "undo"
 MFA = "mfa"
 INVITE = "invite"
-ALGORITHM = "HS256"
-# The result is cached, so that `decode` checks the expiry itself.
-UNTIMED: Options = {"verify_exp": False}
+# The result is cached, so that `decode` checks the expiry itself; the audience is access_tokens'.
+UNTIMED: Options = {"verify_exp": False, "verify_aud": False}
 # Several times as long as ours; checked before anything of a token is decoded.
 MAX_TOKEN_LENGTH = 4096
-# Seconds since the epoch, until the year 5138: calculations with other numbers may overflow.
-TIME = Range(0, 10**11)
 # How many verified signatures a process remembers: 1.5 kB each.
 REMEMBERED_TOKENS = 4096
 
-Claims = dict[str, Any]
-
-
-class Counter(fields.Integer):
-    """A count from 0 to 2**31 - 1, a 32-bit integer."""
-
-    def __init__(self) -> None:
-        """Accept a whole number; the claim is required."""
-        super().__init__(required=True, strict=True, validate=Range(0, 2**31 - 1))
-
-
-class HexId(fields.String):
-    """An id as hex digits."""
-
-    def __init__(self, digits: int) -> None:
-        """Accept so many digits; the claim is required."""
-        super().__init__(required=True, validate=Regexp(rf"[0-9a-f]{{{digits}}}\Z"))
-
-
-class TokenSchema(Schema):
-    """The claims of a token.
-
-    Types are checked because claims become parts of queries: `{"$gt": 0}` is no generation (NoSQL
-    injection), and another program that has the key may sign anything.
-    """
-
-    class Meta:
-        """Ignore other claims."""
-
-        unknown = EXCLUDE
-
-    scope = fields.String(required=True)
-    sub = HexId(24)
-    exp = fields.Integer(required=True, strict=True, validate=TIME)
-    iat = fields.Integer(strict=True, validate=TIME)
-    nbf = fields.Integer(strict=True, validate=TIME)
-
-
-class SessionTokenSchema(TokenSchema):
-    """The claims of access and refresh tokens."""
-
-    sid = HexId(16)
-    gen = Counter()
-
-
-class LoginTokenSchema(TokenSchema):
-    """The claims of a login that waits for a second factor: versions that its success changes."""
-
-    pwv = Counter()
-    logins = Counter()
-
-
-class LinkTokenSchema(TokenSchema):
-    """The claims of a mailed link, besides its version."""
-
-    jti = fields.String(required=True, validate=Length(max=64))
-
-
-def _link_schema(**version: fields.Field[Any]) -> Schema:
-    return LinkTokenSchema.from_dict(version)()
-
-
 SCHEMAS: dict[str, Schema] = {
-    ACCESS: SessionTokenSchema(),
+    ACCESS: AccessTokenSchema(),
     REFRESH: SessionTokenSchema(),
     MFA: LoginTokenSchema(),
-    PWD_RESET: _link_schema(pwv=Counter()),
-    CONFIRM: _link_schema(ev=Counter()),
-    CHANGE: _link_schema(change=HexId(24)),
-    UNDO: _link_schema(change=HexId(24)),
-    INVITE: _link_schema(pwv=Counter()),
+    PWD_RESET: link_schema(pwv=Counter()),
+    CONFIRM: link_schema(ev=Counter()),
+    CHANGE: link_schema(change=HexId(24)),
+    UNDO: link_schema(change=HexId(24)),
+    INVITE: link_schema(pwv=Counter()),
 }
 
 
-def session_claims(user: User, session_id: str, session: Stored) -> Claims:
-    """Return what access and refresh tokens say."""
-    return {
-        "sid": session_id,
-        "gen": session["generation"],
-        "auth_time": auth_time(session),
-        "verified": user.is_verified,
-    }
-
-
-def auth_time(session: Stored) -> int:
-    """Return when the user of a session last proved who they are; earlier versions stored none."""
-    return int(session.get("auth_time") or session["created_at"])
-
-
 def encode(scope: str, user: User, seconds: float, claims: Claims) -> str:
-    """Return a token of user that expires after so many seconds."""
-    # The library's function signs a token of any scope; `decode` checks the scope.
-    token: str = create_access_token(
-        str(user.id),
-        expires_delta=timedelta(seconds=seconds),
-        additional_claims={"scope": scope, **claims},
-        additional_headers={"kid": key_id(current_app.config["JWT_SECRET_KEY"])},
-    )
-    return token
+    """Return a token of user that expires after so many seconds.
 
-
-def key_id(key: str) -> str:
-    """Return the `kid` of tokens that this key signs."""
-    return hashlib.sha256(key.encode()).hexdigest()[:8]
+    Flask-JWT-Extended signs access tokens, with JWT_ALGORITHM; the others stay HS256.
+    """
+    if scope == ACCESS:
+        header = {"kid": keys_of_access_tokens()[0].kid, "typ": access_tokens.TYPE}
+        return str(
+            create_access_token(
+                str(user.id),
+                expires_delta=timedelta(seconds=seconds),
+                additional_claims={"scope": scope, **claims},
+                additional_headers=header,
+            )
+        )
+    key, now = keys_of_secrets()[0], time.time()
+    times = {"iat": int(now), "exp": int(now + seconds)}
+    said = {"scope": scope, "sub": str(user.id), "jti": str(uuid.uuid4()), **times, **claims}
+    return jwt.encode(said, key.signing, key.algorithm, headers={"kid": key.kid})
 
 
 def decode(token: str, *scopes: str) -> Claims:
@@ -152,42 +88,48 @@ def decode(token: str, *scopes: str) -> Claims:
     """
     if len(token) > MAX_TOKEN_LENGTH:
         raise BadTokenError
+    keys = {*keys_of_access_tokens(), *keys_of_secrets()}
     try:
-        config = current_app.config
-        scope, claims = _verify_signature(token, config["JWT_LEEWAY"], *config["JWT_SECRET_KEYS"])
+        leeway = current_app.config["JWT_LEEWAY"]
+        key, token_type, claims = _verify_signature(token, leeway, frozenset(keys))
     except (PyJWTError, ValidationError):
         raise BadTokenError from None
     if claims["exp"] <= time.time():
         raise ExpiredTokenError
-    if scope not in scopes:
+    if claims["scope"] not in scopes:
+        raise BadTokenError
+    if claims["scope"] == ACCESS:
+        access_tokens.check(key, token_type, claims)
+    elif key not in keys_of_secrets():
         raise BadTokenError
     return dict(claims)  # a copy, because the cache keeps the original
 
 
 @lru_cache(REMEMBERED_TOKENS)
-def _verify_signature(token: str, leeway: int, *keys: str) -> tuple[str, Claims]:
-    """Return scope and claims of a token signed by the one of keys that its `kid` names.
+def _verify_signature(
+    token: str, leeway: int, keys: frozenset[TokenKey]
+) -> tuple[TokenKey, str, Claims]:
+    """Return key, type and claims of a token signed by the one of keys that its `kid` names.
 
-    `iat` and `nbf` may be ahead by `leeway` seconds, as the clock of the machine that signed.
-    A signature stays valid, so it is verified once per process; Flask-JWT-Extended would parse
-    each token four times (307 µs instead of 65).
+    The key decides about the algorithm, never the token (RFC 8725 §3.1), and nothing else of its
+    header is read: no `jku`, no `jwk`. `iat` and `nbf` may be ahead by `leeway` seconds, as the
+    clock of the machine that signed. A signature stays valid, so it is verified once per process;
+    Flask-JWT-Extended would parse each token four times (307 µs instead of 65).
 
     Raises:
         BadTokenError, PyJWTError, ValidationError
     """
-    for key in keys:
-        try:
-            decoded = decode_complete(token, key, [ALGORITHM], UNTIMED, leeway=leeway)
-        except InvalidSignatureError:
-            continue
-        claims = decoded["payload"]
-        scope = claims.get("scope")
-        # Another program that has the key may sign tokens: ours name the key, and a known scope (in
-        # a list, because a forged scope may be unhashable).
-        if decoded["header"].get("kid") != key_id(key) or scope not in list(SCHEMAS):
-            break
-        return scope, SCHEMAS[scope].load(claims)
-    raise BadTokenError
+    header = jwt.get_unverified_header(token)
+    key = next((key for key in keys if key.kid == header.get("kid")), None)
+    if key is None:
+        raise BadTokenError
+    claims = jwt.decode(token, key.verifying, [key.algorithm], UNTIMED, leeway=leeway)
+    # Another program that has the key may sign tokens: ours have a known scope (in a list, because
+    # a forged scope may be unhashable).
+    scope = claims.get("scope")
+    if scope not in list(SCHEMAS):
+        raise BadTokenError
+    return key, header.get("typ", ""), SCHEMAS[scope].load(claims)
 
 
 def seconds_left(claims: Claims) -> int:

@@ -6,9 +6,9 @@ from database.documents import EVENTS, JOBS, JOBS_BY_ID, MOVIES, SENT_MAILS, SEN
 from database.factors import describe_factors
 from database.models import User
 from database.passkeys import Passkey
-from services import event_service, session_service
+from services import api_key_service, event_service, session_service
 from services.event_service import Event
-from services.token_service import Claims
+from services.token_claims import Claims
 
 # Of movies and of events, the newest: so a request takes a second at most.
 MAX_EXPORTED = 5000
@@ -28,6 +28,7 @@ def export(user: User, claims: Claims) -> dict[str, Any]:
         "former_emails": list(user.former_emails.values()),
         "factors": describe_factors(user),
         "passkeys": Passkey.find_all(user),
+        "api_keys": api_key_service.list_all(user),
         "devices": user.devices.get("known", []),
         "sessions": session_service.list_active(user, claims["sid"]),
         "movies": MOVIES.find_all(user).order_by("-id").limit(MAX_EXPORTED),

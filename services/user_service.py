@@ -6,6 +6,7 @@ from typing import Any
 from bson import ObjectId
 
 from database import users
+from database.api_keys import NO_KEYS
 from database.documents import BELONGS_TO_USER, JOBS, JOBS_BY_ID, NOTICES, SENT_MAILS
 from database.models import ADMIN, USER, Job, Stored, User
 from jobs import queue
@@ -148,7 +149,7 @@ def _disable(user: User) -> None:
         if user.is_disabled:
             return
         _require_another_admin(user)
-        now = {"disabled_at": time.time()}
+        now = {"disabled_at": time.time(), **NO_KEYS}
         if user.change_credentials(now, {"disabled_at": None, "role": user.role}, {}):
             break
         user = _get(user.id)  # it was changed since it was read
@@ -214,9 +215,10 @@ def _delete(user: User, only_if: Stored, refusal: type[errors.ApiError]) -> None
         _change_role(user, USER)
     _delete_mails(user)
     _delete_account(user, only_if, refusal)
+    # Before the rest, which a job deletes if the database fails here.
+    event_service.record(Event.USER_DELETED, user_id=user.id)
     for documents in BELONGS_TO_USER:
         documents.delete_all(user)
-    event_service.record(Event.USER_DELETED, user_id=user.id)
 
 
 def _delete_mails(user: User) -> None:

@@ -41,6 +41,7 @@ from tests.support.shared_work import share_work  # noqa: E402
 from tests.support.smtp_server import Mailbox, smtp_server, token_in  # noqa: E402
 from tests.support.tokens import KEY  # noqa: E402
 from tests.support.users import create_session, create_user  # noqa: E402
+from tests.support.webhooks import WebhookReceiver  # noqa: E402
 
 share_work()
 
@@ -109,6 +110,14 @@ def smtp(mailbox: Mailbox) -> Iterator[int]:
 
 
 @pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    """Return a receiver of webhooks that listens."""
+    receiver = WebhookReceiver()
+    with receiver.run():
+        yield receiver
+
+
+@pytest.fixture
 def settings(database: str, smtp: int, tmp_path: Path) -> dict[str, Any]:
     """Return settings for create_app: quick hashes, no limits, all else as in production."""
     return {
@@ -144,7 +153,7 @@ def make_app(settings: dict[str, Any], documents: None) -> Iterator[Callable[...
 
     yield make
     for app in apps:
-        app.extensions["worker"].stop()
+        app.extensions["workers"].stop()
 
 
 @pytest.fixture

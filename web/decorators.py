@@ -13,11 +13,13 @@ from marshmallow import Schema
 from database.models import User
 from schemas.base import load_all
 from services import errors, session_service, token_service
-from services.token_service import ACCESS, REFRESH, Claims
+from services.token_claims import Claims
+from services.token_service import ACCESS, REFRESH
 from web.body import read_body, read_json, read_query
+from web.cookies import read_cookie
 from web.json_response import json_response
 from web.jwt import bearer_token
-from web.operation import Decorator, NoFields, View, guard, note
+from web.operation import Decorator, NoFields, View, note
 from web.urls import public_url
 
 OpenLink = Callable[[str], tuple[User, Claims]]
@@ -113,11 +115,14 @@ def token_in_body_or_header(field: str, open_link: OpenLink, *scopes: str) -> De
 def requires_token(*scopes: str, or_field: str = "") -> Decorator:
     """Accept tokens of these scopes and pass the claims to the view, which checks the session.
 
-    A refresh token in the field `or_field` of the body wins over the bearer token.
+    A refresh token in the field `or_field` of the body wins over the bearer token; without either,
+    one in the cookie is accepted.
     """
 
     def decode() -> Claims:
         given = read_json().get(or_field) if or_field else None
+        if or_field and "Authorization" not in request.headers:
+            given = given or read_cookie()
         if given and isinstance(given, str):
             return token_service.decode(given, REFRESH)
         return token_service.decode(bearer_token(), *scopes)
@@ -147,13 +152,3 @@ def requires_user(view: View) -> View:
         return view(*args, **arguments, user=user, claims=claims)
 
     return wrapper
-
-
-def _check_admin(arguments: dict[str, Any]) -> None:
-    if not arguments["user"].is_admin:
-        raise errors.ForbiddenError
-
-
-def requires_admin(view: View) -> View:
-    """Accept access tokens of admins and pass user and claims to the view."""
-    return requires_user(guard(_check_admin, errors.ForbiddenError)(view))

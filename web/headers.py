@@ -1,5 +1,7 @@
 """The security headers of every response, and which origins may read it (CORS)."""
 
+import re
+
 from flask import Flask, Response, request
 from flask_cors import CORS
 
@@ -51,14 +53,15 @@ def _is_personal() -> bool:
 def initialize_cors(app: Flask) -> None:
     """Allow the origins of CORS_ORIGINS, if there are any, to read the responses of the API.
 
-    Tokens travel in a header that a client sets: browsers' own credentials are not allowed.
+    They may send the cookie with a refresh token (web/cookies.py).
     """
     if app.config["CORS_ORIGINS"]:
         app.after_request(_vary_by_origin)
         CORS(
             app,
             resources=f"{API}.*",
-            origins=app.config["CORS_ORIGINS"],
+            origins=[re.compile(rf"{re.escape(it)}\Z") for it in app.config["CORS_ORIGINS"]],
+            supports_credentials=True,
             allow_headers=REQUEST_HEADERS,
             expose_headers=RESPONSE_HEADERS,
             max_age=PREFLIGHT_SECONDS,

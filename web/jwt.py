@@ -12,7 +12,8 @@ from flask_jwt_extended import JWTManager
 from database.models import User
 from services import session_service, token_service
 from services.errors import ApiError, BadTokenError, MissingTokenError
-from services.token_service import ACCESS, Claims
+from services.token_claims import Claims
+from services.token_service import ACCESS
 from web.errors import error_response
 
 
@@ -35,7 +36,9 @@ jwt = AccessTokenManager()
 def initialize_jwt(app: Flask) -> None:
     """Sign and verify the tokens of app with Flask-JWT-Extended."""
     app.config["JWT_ENCODE_NBF"] = False
-    app.config["JWT_COOKIE_CSRF_PROTECT"] = False  # tokens travel in a header: no cookie, no CSRF
+    app.config["JWT_COOKIE_CSRF_PROTECT"] = False  # the library reads no cookie: no CSRF
+    if keys := app.config["JWT_PRIVATE_KEYS"]:
+        app.config |= {"JWT_ALGORITHM": keys[0].algorithm, "JWT_PRIVATE_KEY": keys[0].signing}
     jwt.init_app(app)
     app.before_request(_normalize_header)
 

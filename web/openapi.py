@@ -8,14 +8,16 @@ from typing import Any
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask import Flask
 from marshmallow import Schema
-from marshmallow.fields import List
+from marshmallow.fields import Field, List
 from werkzeug import exceptions
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
-from schemas.base import EXAMPLE_ID, EXAMPLE_SESSION_ID, ApiErrorSchema
+from schemas.base import ERROR_NAME, EXAMPLE_ID, EXAMPLE_SESSION_ID, ApiErrorSchema
+from services.api_key_service import INTROSPECT
 from services.errors import (
     UNKNOWN_FIELD,
     ApiError,
@@ -34,6 +36,8 @@ ABOUT = """Accounts, sessions, password reset and a bag of movies.
 
 Sign up, log in, and enter the `token` of the response at **Authorize**, under `access`. Every error
 has one shape; `error` names it, `errors` lists what is wrong with each field."""
+API_KEY = "api_key"
+ABOUT_KEY = "A key of `POST /api/keys`: for other services."
 ABOUT_ACCESS = "The `token` of login and refresh: for everything that needs a user."
 # The errors of every route that checks its input.
 COMMON = (
@@ -52,37 +56,96 @@ HEADERS = {
     "Retry-After": ("integer", "Seconds after which to try again."),
     "WWW-Authenticate": ("string", "How to authenticate (RFC 6750)."),
 }
+# Of a field with a title: what is said of all of them, and what of the field alone.
+OF_A_TYPE = ("type", "enum", "properties", "required", "examples")
+OF_A_FIELD = ("description", "readOnly")
 # Every other id in a path is a document's.
-PATH_EXAMPLES = {"session_id": EXAMPLE_SESSION_ID}
+PATH_EXAMPLES = dict.fromkeys(("session_id", "key_id"), EXAMPLE_SESSION_ID)
+
+# The scopes of bearer tokens in the document; other tokens are in the body.
+SCHEMES = {ACCESS: ACCESS, INTROSPECT: API_KEY}
 
 NOT_DESCRIBED = Operation()
 
 Json = dict[str, Any]
 
 
+class SchemaConverter(OpenAPIConverter):
+    """Describes schemas so that generators make one type, with a comment, of what is one thing."""
+
+    def schema2jsonschema(self, schema: Schema) -> Json:
+        """Return a schema with its docstring."""
+        described: Json = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
+        described["description"] = _docstring(schema)[0]
+        # The same, of which openapi-generator does not warn.
+        if described.pop("additionalProperties", True) is False:
+            described["unevaluatedProperties"] = False
+        return described
+
+    def fields2jsonschema(self, fields: dict[str, Field[Any]], **options: Any) -> Json:
+        """Return the schema of fields but `_id`: generators call it `id`, and there is an `id`."""
+        described = {name: field for name, field in fields.items() if not name.startswith("_")}
+        schema: Json = super().fields2jsonschema(described, **options)  # type: ignore[no-untyped-call]
+        return schema
+
+    def field2property(self, field: Field[Any]) -> Json:
+        """Return the schema of a field; of one with a title, a reference to a component."""
+        described: Json = super().field2property(field)
+        title = described.pop("title", "")
+        if not title:
+            return described
+        if title not in self.spec.components.schemas:
+            of_a_type = {name: described[name] for name in OF_A_TYPE if name in described}
+            self.spec.components.schema(title, of_a_type)
+        about = {name: described[name] for name in OF_A_FIELD if name in described}
+        return {**_reference("schemas", title), **about}
+
+
+class SchemaPlugin(MarshmallowPlugin):
+    """Reads schemas with a SchemaConverter."""
+
+    Converter = SchemaConverter
+
+
 def build_document(app: Flask) -> Json:
     """Return the OpenAPI 3.1 document of every route of app that returns JSON."""
-    plugin = MarshmallowPlugin(schema_name_resolver=_schema_name)
+    plugin = SchemaPlugin(schema_name_resolver=_schema_name)
     options = {"info": {"description": ABOUT}, "servers": [{"url": app.config["PUBLIC_URL"]}]}
     spec = APISpec("Movie-bag", VERSION, "3.1.0", plugins=[plugin], **options)
     scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    key = {"type": "http", "scheme": "bearer", "description": ABOUT_KEY}
+    spec.components.security_scheme(API_KEY, key)
+    # The last one, because the documentation focuses its field.
     spec.components.security_scheme(ACCESS, {**scheme, "description": ABOUT_ACCESS})
     for rule in described_rules(app):
         spec.path(re.sub(r"<(\w+)>", r"{\1}", rule.rule), operations=_operations(app, rule))
     for module in sorted({_resource(app, rule).__module__ for rule in described_rules(app)}):
         spec.tag({"name": _tag(module), "description": _docstring(sys.modules[module])[0]})
     document: Json = spec.to_dict()
-    error = document["components"]["schemas"]["ApiError"]["properties"]["error"]
-    error["enum"] = sorted(_error_names(document) | {error_body(it)["error"] for it in ANYWHERE})
+    components = document["components"]
+    components["examples"] = _move_examples(document)
+    names = {*components["examples"]} | {error_body(it)["error"] for it in ANYWHERE}
+    components["schemas"][ERROR_NAME]["enum"] = sorted(names)
     return document
 
 
-def _error_names(document: Json) -> set[str]:
-    """Return the name of every error that a response of the document may have."""
+def _move_examples(document: Json) -> Json:
+    """Make components of the examples of errors, and return them by name.
+
+    openapi-generator warns of those in a response, and each is said once.
+    """
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     responses = [response for it in operations for response in it["responses"].values()]
-    contents = [response["content"].get("application/json", {}) for response in responses]
-    return {name for content in contents for name in content.get("examples", {})}
+    examples: Json = {}
+    for content in (response["content"].get(JSON, {}) for response in responses):
+        if own := content.get("examples"):
+            examples |= own
+            content["examples"] = {name: _reference("examples", name) for name in own}
+    return examples
+
+
+def _reference(kind: str, name: str) -> Json:
+    return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def described_rules(app: Flask) -> list[Rule]:
@@ -122,7 +185,7 @@ def _describe(resource: type, method: str, rule: Rule) -> Json:
         "description": description,
         "parameters": list(_parameters(rule, operation)),
         # Generated clients send one bearer, whatever else works; other tokens are in the body.
-        "security": [{ACCESS: []}] if ACCESS in operation.scopes else [],
+        "security": [{SCHEMES[it]: []} for it in operation.scopes if it in SCHEMES],
         "responses": {"200": _success(operation), **_error_responses(operation)},
     }
     return described | _request_body(operation)
@@ -146,7 +209,7 @@ def _request_body(operation: Operation) -> Json:
     writable = {name: it for name, it in sent.items() if not it.metadata.get("readOnly")}
     examples = {name: _examples(field) for name, field in writable.items()}
     example = {name: values[0] for name, values in examples.items() if values}
-    content = {JSON: {"schema": schema, "example": example}}
+    content = {operation.media_type: {"schema": schema, "example": example}}
     about = _docstring(operation.body)[0]
     return {"requestBody": {"description": about, "required": required, "content": content}}
 

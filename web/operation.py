@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema
 
 from schemas.base import RequestSchema
+from web.json_response import JSON
 
 View = Callable[..., Any]
 Decorator = Callable[[View], View]
@@ -25,6 +26,7 @@ class Operation:
     name: str = ""
     body: type[Schema] = NoFields
     query: type[Schema] | None = None
+    media_type: str = JSON
     response: type[Schema] | None = None
     many: bool = False
     location: str = ""

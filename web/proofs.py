@@ -1,13 +1,14 @@
-"""What a view asks of its user besides a session: a verified email, a recent proof of who they are.
+"""What a view asks of its user besides a session: a role, a verified email, a recent proof.
 
-These decorators belong below `requires_user`.
+The decorators belong below `requires_user`, except `requires_admin`, which stands for it.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from services import errors, session_service
-from web.operation import Decorator, guard
+from web.decorators import requires_user
+from web.operation import Decorator, View, guard
 
 Condition = Callable[[dict[str, Any]], bool]
 
@@ -41,3 +42,13 @@ def _check_verified(arguments: dict[str, Any]) -> None:
 
 # Refuses users who have not proved that the email is theirs.
 requires_verified_email = guard(_check_verified, errors.EmailNotVerifiedError)
+
+
+def _check_admin(arguments: dict[str, Any]) -> None:
+    if not arguments["user"].is_admin:
+        raise errors.ForbiddenError
+
+
+def requires_admin(view: View) -> View:
+    """Accept access tokens of admins and pass user and claims to the view."""
+    return requires_user(guard(_check_admin, errors.ForbiddenError)(view))

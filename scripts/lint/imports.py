@@ -26,7 +26,8 @@ LEVELS = (
     ("infra",),
     ("database",),
     ("config",),
-    ("production_checks",),
+    ("setting_values",),
+    ("private_keys", "production_checks"),
     ("key_strength", "setting_checks", "setting_sources"),
 )
 RANK = {name: rank for rank, names in enumerate(LEVELS) for name in names}

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 # Everything else that ends with .py is product code.
-NOT_PRODUCT = (".ci", "bench", "scripts", "tests")
+NOT_PRODUCT = (".ci", "bench", "clients", "examples", "scripts", "tests")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

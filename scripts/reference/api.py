@@ -3,14 +3,18 @@
 import inspect
 from collections.abc import Iterator
 from itertools import groupby
+from urllib.parse import urlencode
 
 from config import MAX_BODY_BYTES
 from scripts.reference import application, markdown
 from scripts.reference.application import Json
 from scripts.reference.markdown import code, link
 from scripts.reference.values import example, in_words, link_to, name_of, resolved
+from services.api_key_service import INTROSPECT
 from services.token_service import ACCESS, CHANGE, CONFIRM, INVITE, PWD_RESET, REFRESH, UNDO
 from web import openapi
+from web.body import FORM
+from web.decorators import SESSION_ERRORS
 from web.errors import error_body
 from web.json_response import JSON
 
@@ -28,11 +32,14 @@ TOKENS = {
     (ACCESS, REFRESH): "an access token; or a refresh token, in the body or as the bearer token",
     (PWD_RESET,): "the token of the email, as `reset_token` in the body or as the bearer token",
     (CONFIRM, CHANGE): "that of the email, as `confirm_token` in the body or as the bearer token",
+    (INTROSPECT,): "an API key, as the bearer token",
     (UNDO,): "the token of the email, as `undo_token` in the body or as the bearer token",
     (INVITE,): "the token of the email, as `invite_token` in the body or as the bearer token",
 }
 # What nearly every operation may answer; said once, at the top.
 COMMON = {error_body(error)["error"] for error in openapi.COMMON}
+OF_ACCESS_TOKENS = {error.__name__ for error in SESSION_ERRORS}
+ACCESS_LINKS = ", ".join(link(name, "errors.md") for name in sorted(OF_ACCESS_TOKENS))
 COMMON_LINKS = ", ".join(link(name, "errors.md") for name in sorted(COMMON))
 RULES = f"""\
 The URLs are below [`PUBLIC_URL`](settings.md#public_url). A running server has this description
@@ -40,7 +47,8 @@ as OpenAPI 3.1 at `/api/openapi.json`, and as forms to try out at `/api/docs`.
 
 A body is a JSON object in UTF-8 with `Content-Type: application/json`, of at most
 {MAX_BODY_BYTES // 1024} KiB. Fields and query parameters that an operation does not know are
-refused, so that a misspelt one is noticed.
+refused, so that a misspelt one is noticed. [introspect](#introspect) alone takes a form, and
+ignores the fields that it does not know.
 
 A response is JSON, with status 200 unless it is an error. A later version may add fields: ignore
 those that you don't know.
@@ -50,7 +58,8 @@ An operation that takes an access token expects the header `Authorization: Beare
 
 An error has the fields `message`, `status` and `error`, its name. [Errors](errors.md) says what
 to do about each. A section below lists the errors of its operation, without those that nearly
-every one may answer: {COMMON_LINKS}. Any request may answer
+every one may answer: {COMMON_LINKS}; and without those of an access token or a refresh token:
+{ACCESS_LINKS}. Any request may answer
 [`InternalServerError`](errors.md#internalservererror), and one with a wrong URL or method
 [`NotFoundError`](errors.md#notfounderror) or
 [`MethodNotAllowedError`](errors.md#methodnotallowederror).
@@ -95,7 +104,10 @@ def _operation(operation: Json) -> Iterator[str]:
     if rows := [*_inputs(operation)]:
         yield markdown.table(["field", "in", "required", "value"], rows)
     if content := _body(operation):
-        yield f"Request:\n\n{markdown.json_block(content['example'])}"
+        sent = content["example"]
+        is_form = operation["view"].media_type == FORM
+        block = f"```text\n{urlencode(sent)}\n```" if is_form else markdown.json_block(sent)
+        yield f"Request:\n\n{block}"
     yield f"Response:\n\n{markdown.json_block(example(_success(operation)))}"
 
 
@@ -115,9 +127,10 @@ def _properties(operation: Json) -> Iterator[str]:
 
 
 def _errors(operation: Json) -> str:
-    """Return links to the errors of an operation by status, without the common ones."""
+    """Return links to the errors of an operation by status, without those said once for all."""
     by_status = application.error_names(operation)
-    common = COMMON if {name for names in by_status.values() for name in names} >= COMMON else set()
+    names = {name for names in by_status.values() for name in names}
+    common = {name for said in (COMMON, OF_ACCESS_TOKENS) if said <= names for name in said}
     own = {status: [it for it in names if it not in common] for status, names in by_status.items()}
     return "; ".join(
         f"{status} {', '.join(link(name, 'errors.md') for name in names)}"
@@ -171,7 +184,8 @@ def _described(field: Json) -> str:
 
 
 def _body(operation: Json) -> Json:
-    content: Json = operation.get("requestBody", {}).get("content", {}).get(JSON, {})
+    contents: Json = operation.get("requestBody", {}).get("content", {})
+    content: Json = contents.get(operation["view"].media_type, {})
     return content
 
 

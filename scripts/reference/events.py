@@ -40,8 +40,8 @@ FIELD = {
     "first_ip": "the client IP that exchanged the refresh token first, if it is known",
     "job": "the id of the job in the queue, as `flask --app app mail list` shows it",
     "message_id": "the Message-ID of the email, which the mail server's log has too",
-    "reason": "of `token_refused` the error; of an email the mail server's reply, without"
-    " addresses, links and anything that may be a token",
+    "reason": "of `token_refused` the error, or `ForeignOrigin`; of an email the mail server's"
+    " reply, without addresses, links and anything that may be a token",
     "limit": "the setting whose limit was exceeded, without `RATELIMIT_`",
     "key": "a pseudonym of the IP, email or user that the limit counts; of wrong codes the user",
     "names": "the names of the settings, with commas between them; never a value",

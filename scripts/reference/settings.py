@@ -38,9 +38,15 @@ ACCEPTED = {
     "CORS_ORIGINS": "origins as browsers send them, separated by commas",
     "DATA_DIR": "the path of a folder; a relative one is below the current directory",
     **dict.fromkeys(ROTATING_KEYS, KEYS),
+    "JWT_PRIVATE_KEYS": r"paths of PEM files, or PEM with `\n` for its line breaks, separated by"
+    " commas; keys of P-256 and Ed25519",
     "PASSKEY_ORIGINS": "`https://` origins and `android:apk-key-hash:…`, separated by commas;"
     " `http://localhost` too",
     ENV_FILE: "the path of a file",
+    "WEBHOOK_URLS": "`https://` URLs in ASCII, separated by commas; `http://` of `localhost`,"
+    " `127.0.0.1` and `[::1]`",
+    "WEBHOOK_SECRET": "one or more, separated by commas: `whsec_` and the base64 of 24 to 64"
+    " random bytes",
     "MAIL_LOCALES": "locales that CLDR knows, separated by commas: `en`, `pt_BR` or `pt-BR`",
     "MAIL_TEMPLATES": "the path of a folder; each text in it begins with a line `Subject: …`",
     **dict.fromkeys(("HOST", "MAIL_SERVER", "METRICS_HOST"), "a host name or an IP address"),

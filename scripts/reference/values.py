@@ -20,6 +20,7 @@ def in_words(schema: Json) -> str:
     """Return in words what a value may be."""
     if name := name_of(schema):
         return link_to(name)
+    schema = resolved(schema)
     kind = schema.get("type")
     if isinstance(kind, list):
         return f"{in_words({**schema, 'type': kind[0]})}; or null"
@@ -82,13 +83,14 @@ def example(schema: Json) -> Any:
 
 def resolved(schema: Json) -> Json:
     """Return a schema, or the one that it refers to."""
-    name = name_of(schema)
+    name = schema.get("$ref", "").rpartition("/")[2]
     return application.document()["components"]["schemas"][name] if name else schema
 
 
 def name_of(schema: Json) -> str:
-    """Return the name of the schema that a schema refers to, "" if it refers to none."""
-    return str(schema.get("$ref", "")).rpartition("/")[2]
+    """Return the name of the object that a schema refers to, "" if it refers to none."""
+    is_object = "properties" in resolved(schema)
+    return str(schema.get("$ref", "")).rpartition("/")[2] if is_object else ""
 
 
 def link_to(name: str) -> str:

@@ -8,9 +8,15 @@ from bson import ObjectId
 from flask_jwt_extended import jwt_required
 from werkzeug.exceptions import TooManyRequests
 
+from tests.support.assertions import case
 from tests.support.endpoints import EACH_ENDPOINT, ENDPOINTS, path_for_admin
 
 APP, SECOND_APP, EVIL = "https://app.example.com", "http://localhost:3000", "https://evil.example"
+# A browser would let each of them read what is for the user, if the response allowed it.
+FOREIGN_ORIGINS = [
+    *(EVIL, "null", f"{APP}.evil.example", APP[:-1], f"{APP}:8443", f"{APP}/", APP.upper()),
+    *("http://app.example.com", "https://appXexample.com", "https://evil.app.example.com"),
+]
 REQUEST_HEADERS = "authorization, content-type, traceparent, tracestate, x-request-id"
 PREFLIGHT = {
     "Access-Control-Request-Method": "PUT",
@@ -142,12 +148,13 @@ class TestPreflight:
                 assert method in allowed["Access-Control-Allow-Methods"].split(", ")
                 assert allowed["Access-Control-Allow-Headers"] == REQUEST_HEADERS
                 assert allowed["Access-Control-Max-Age"] == "600"
-                assert "Access-Control-Allow-Credentials" not in allowed
+                assert allowed["Access-Control-Allow-Credentials"] == "true"
 
     def test_other_origins_may_send_nothing(self, cors_api):
         for method, path, *_ in ENDPOINTS:
-            for origin in ({"Origin": EVIL}, {"Origin": "null"}, {}):
-                headers = PREFLIGHT | {"Access-Control-Request-Method": method} | origin
+            for origin in FOREIGN_ORIGINS if path == "/api/auth/refresh" else (None, EVIL):
+                sent = {"Access-Control-Request-Method": method, "Origin": origin}
+                headers = PREFLIGHT | sent
                 response = cors_api.request("OPTIONS", path, headers=headers)
                 assert response.status_code == 200
                 assert cors_headers(response) == {}
@@ -162,15 +169,17 @@ class TestPreflight:
 class TestCors:
     def test_own_origins_can_read_responses_and_errors(self, cors_api):
         readable = {
+            "Access-Control-Allow-Credentials": "true",
             "Access-Control-Allow-Origin": APP,
             "Access-Control-Expose-Headers": RESPONSE_HEADERS,
         }
         for status in ("200", "400", "401", "405", "413", "415", "429", "500"):
-            for origin, expected in ((APP, readable), (EVIL, {}), (f"{APP}.evil.example", {})):
-                response = RESPONSES[status](OriginClient(cors_api, origin))
-                assert response.status_code == int(status)
-                assert cors_headers(response) == expected
-                assert response.headers["Vary"] == "Origin"
+            for origin in (APP, *FOREIGN_ORIGINS):
+                with case(status=status, origin=origin):
+                    response = RESPONSES[status](OriginClient(cors_api, origin))
+                    assert response.status_code == int(status)
+                    assert cors_headers(response) == (readable if origin == APP else {})
+                    assert response.headers["Vary"] == "Origin"
 
     def test_unknown_path_of_the_api_can_be_read(self, cors_api):
         response = OriginClient(cors_api, APP).get("/api/nothing")

@@ -14,6 +14,7 @@ from resources.routes import Api
 from tests.support.assertions import raw_get
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.forged_tokens import FORGED, without
+from tests.support.private_keys import EC_KEY, ED_KEY, setting, sign_by
 from tests.support.token_endpoints import BAD_TOKEN, token_of_each_scope
 from tests.support.tokens import KEY, OTHER_KEY, decode_parts, sign
 from web import decorators
@@ -37,7 +38,10 @@ ODD_CLAIMS = {
     "a claim more": lambda h, c: (h, c | {"more": [1]}),
     "issuer": lambda h, c: (h, c | {"iss": "another"}),
     "issuer no string": lambda h, c: (h, c | {"iss": 5}),
+    "issuer missing": lambda h, c: (h, without(c, "iss")),
     "audience": lambda h, c: (h, c | {"aud": "movie-bag"}),
+    "audience missing": lambda h, c: (h, without(c, "aud")),
+    "audience among others": lambda h, c: (h, c | {"aud": [c["aud"], "a"]}),
     "audiences": lambda h, c: (h, c | {"aud": ["a", "b"]}),
     "audience no string": lambda h, c: (h, c | {"aud": 5}),
     "type missing": lambda h, c: (h, without(c, "type")),
@@ -82,7 +86,8 @@ ODD_CLAIMS = {
     "auth_time a string": lambda h, c: (h, c | {"auth_time": "0"}),
     "sub in capitals": lambda h, c: (h, c | {"sub": c["sub"].upper()}),
     "typ missing": lambda h, c: (without(h, "typ"), c),
-    "typ another": lambda h, c: (h | {"typ": "at+jwt"}, c),
+    "typ of before": lambda h, c: (h | {"typ": "JWT"}, c),
+    "typ another": lambda h, c: (h | {"typ": "logout+jwt"}, c),
     "typ no string": lambda h, c: (h | {"typ": 5}, c),
     "another header": lambda h, c: (h | {"jku": "https://evil.example"}, c),
     "not encoded": lambda h, c: (h | {"b64": False}, c),
@@ -286,6 +291,37 @@ class TestSameResponse:
             for key, token in tokens.items():
                 expected = ACCEPTED if key in accepted else BAD
                 assert status_and_error(get_both(api, token)) == expected
+
+
+class TestPrivateKeys:
+    """The same responses where access tokens are those that other services verify."""
+
+    @pytest.fixture(params=[EC_KEY, ED_KEY], ids=["ES256", "EdDSA"])
+    def signed(self, serve, request):
+        """Return a client, the key, and header and claims of a valid token."""
+        api = serve(JWT_PRIVATE_KEYS=setting(request.param))
+        api.sign_up()
+        return api, request.param, *decode_parts(api.log_in().json()["token"])
+
+    def test_odd_claims(self, signed):
+        api, key, *parts = signed
+        seen = set()
+        for change in ODD_CLAIMS.values():
+            seen.add(status_and_error(get_both(api, sign_by(key, *change(*parts)))))
+        assert seen == {ACCEPTED, BAD, EXPIRED, SUPERSEDED, ENDED}
+
+    def test_forged_token(self, signed):
+        api, key, *parts = signed
+        for name, forge in FORGED.items():
+            assert status_and_error(get_both(api, forge(*parts))) == BAD, name
+        assert status_and_error(get_both(api, sign_by(key, *parts))) == ACCEPTED
+
+    def test_token_of_before_is_expired(self, serve, ada):
+        api = serve(JWT_PRIVATE_KEYS=setting(EC_KEY))
+        assert status_and_error(get_both(api, ada["token"])) == EXPIRED
+        pair = api.refresh(ada["refresh_token"]).json()
+        assert status_and_error(get_both(api, pair["token"])) == ACCEPTED
+        assert status_and_error(get_both(api, pair["refresh_token"])) == BAD
 
 
 class TestOptions:

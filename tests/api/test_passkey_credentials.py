@@ -210,17 +210,19 @@ class TestOrigins:
         [
             ("https://Movie.Example:8443/bag", "movie.example", "https://movie.example:8443"),
             ("http://localhost:5000", "localhost", "http://localhost:5000"),
+            ("https://bücher.example", "xn--bcher-kva.example", "https://xn--bcher-kva.example"),
         ],
     )
     def test_public_url_gives_rp_id_and_origin(
         self, make_app, http, verified, passkey, url, rp_id, origin
     ):
         http.app = make_app(PUBLIC_URL=url)
-        options = creation_options(http, verified["token"])
+        token = http.refresh(verified["refresh_token"]).json()["token"]  # issued by this URL
+        options = creation_options(http, token)
         assert options["rp"]["id"] == login_options(http)["rpId"] == rp_id
         own = make_passkey(options)
         credential = registration(own, options, client={"origin": origin})
-        assert add(http, verified["token"], credential).status_code == 200
+        assert add(http, token, credential).status_code == 200
         assert log_in(http, own, client={"origin": origin}).status_code == 200
         assert_error(log_in(http, own), 401, "UnauthorizedError")
 

@@ -38,9 +38,13 @@ RECENT_ONLY = {
     "DELETE /api/users/<user_id>",
     "DELETE /api/users/<user_id>/sessions",
     "GET /api/users/me/export",
+    "POST /api/keys",
 }
 WITH_TOTP = RECENT_ONLY | {"PUT /api/auth/password", "DELETE /api/users/me"}
-OTHER_IDS = {"<session_id>": "0" * 16, "<user_id>": "0" * 24, "<passkey_id>": "0" * 24}
+OTHER_IDS = {
+    **dict.fromkeys(("<session_id>", "<key_id>"), "0" * 16),
+    **dict.fromkeys(("<user_id>", "<passkey_id>"), "0" * 24),
+}
 CHANGE = {"current_password": ADA["password"], "password": NEW_PASSWORD}
 PASSWORD = {"current_password": ADA["password"]}
 

@@ -11,6 +11,7 @@ from database.passkeys import Challenge, Passkey
 from database.sent_mail import SentMail
 from services import user_export_service
 from services.mail_kinds import RESET_PASSWORD
+from tests.support.api_keys import KEY_ID, store_key
 from tests.support.assertions import assert_error
 from tests.support.client import EVE
 from tests.support.passkeys import creation_options
@@ -46,6 +47,7 @@ DECIDED = {
         "devices": "devices",
         "sweep_at": COUNTER,
         "foreign_kind": COUNTER,
+        "api_keys": "api_keys",
     },
     Session: {
         "generation": COUNTER,
@@ -58,6 +60,7 @@ DECIDED = {
         "without_grace": COUNTER,
         "auth_time": COUNTER,
         "amr": COUNTER,
+        "uses_cookie": COUNTER,
     },
     Passkey: {
         "id": "passkeys.id",
@@ -92,6 +95,7 @@ def token(api, passkey, factor):
     api.forgot()
     creation_options(api, factor.token)
     store_changes(User.objects.get())
+    store_key(User.objects.get())
     return factor.token
 
 
@@ -136,7 +140,8 @@ class TestContent:
         for path in paths - {"passkeys.last_used_at"}:
             assert values(exported, path) is not None, path
         parts = {path.partition(".")[0] for path in paths}
-        parts |= {"pending_email", "former_emails", "factors", "devices", *EXPORTED.values()}
+        parts |= {"pending_email", "former_emails", "factors", "devices", "api_keys"}
+        parts |= {*EXPORTED.values()}
         assert exported.keys() == parts
         assert all(exported.values())
         assert exported["pending_email"] == PENDING_CHANGE["email"]
@@ -151,7 +156,13 @@ class TestContent:
             [*get_db()[name].find({}, {"_id": False, "user_id": False, "name": False})]
             for name in ("passkey", "challenge")
         )
-        stored = [user["password"], user["factors"], passkey, challenge]
+        stored = [
+            user["password"],
+            user["factors"],
+            user["api_keys"][KEY_ID]["digest"],
+            passkey,
+            challenge,
+        ]
         found = list(secrets(stored))
         assert len(found) > 12  # ten recovery codes, among others
         assert [secret for secret in found if secret in text] == []
@@ -172,7 +183,7 @@ class TestContent:
 
 
 class TestAccess:
-    def test_session_must_be_recent(self, api, ada, clock):
+    def test_session_must_be_recent(self, clock, api, ada):
         clock.shift(599)
         assert export(api, ada["token"]).headers["Cache-Control"] == "no-store"
         clock.shift(2)

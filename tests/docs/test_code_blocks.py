@@ -104,7 +104,7 @@ PARSERS = {
     "po": lambda source, _: read_po(io.StringIO(source), abort_invalid=True),
     "mermaid": check_mermaid,  # tests/docs/test_site.py renders it
 }
-RUN = {"sh", "python", "js", "diff"}
+RUN = {"sh", "python", "js", "ts", "diff"}
 OUTPUT = {"text"}
 
 BLOCKS = [(page, block) for page in PAGES for block in code_blocks(page)]

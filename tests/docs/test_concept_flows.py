@@ -6,7 +6,7 @@ import time
 import pyotp
 import pytest
 
-from config import LINK_PAGES, VERIFICATION
+from config import VERIFICATION
 from database.db import ensure_indexes
 from database.emails import ReservedEmail
 from database.models import ADMIN, Job, User
@@ -18,6 +18,7 @@ from services.errors import ReauthenticationRequiredError
 from services.link_service import LINKS, encode_link
 from services.session_service import BY_CODE, BY_PASSKEY, BY_PASSWORD, MAX_SESSIONS
 from services.token_service import CHANGE, CONFIRM, UNDO
+from setting_values import LINK_PAGES
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.database_commands import recorded_commands
 from tests.support.email_client import verify_all

@@ -29,19 +29,25 @@ from services.token_service import (
     SCHEMAS,
     UNDO,
 )
+from services.webhook_service import SEND_WEBHOOK
+from tests.support.api_keys import store_key
 from tests.support.authenticator import assertion, new_passkey, registration, to_bytes
 from tests.support.client import ADA, EVE, NEW_PASSWORD
 from tests.support.factor_client import enrol
 from tests.support.markdown import code, sections, table
+from tests.support.private_keys import EC_KEY, setting
 from tests.support.processes import HOME
 from tests.support.smtp_server import token_in
 from tests.support.tokens import decode_parts, link_token
+from tests.support.webhooks import SECRET, stop_webhooks
 
 CONCEPTS = HOME / "docs" / "concepts"
 STORED, TOKENS = sections(CONCEPTS / "documents.md"), sections(CONCEPTS / "tokens.md")
 COLLECTIONS = [code(cell)[0] for cell, *_ in table(STORED[""], "collection")]
 EACH_COLLECTION = pytest.mark.parametrize("name", COLLECTIONS)
-EXAMPLES = [json.loads(block.source) for part in TOKENS.values() for block in part.blocks]
+BLOCKS = [block for part in TOKENS.values() for block in part.blocks if block.language == "json"]
+EXAMPLES = [it for block in BLOCKS if "payload" in (it := json.loads(block.source))]
+(PUBLIC_KEYS,) = (it for block in BLOCKS if "keys" in (it := json.loads(block.source)))
 EACH_SCOPE = pytest.mark.parametrize("scope", SCHEMAS)
 # The keys of a map, as the table of fields writes them.
 MAP_KEYS = {
@@ -71,9 +77,10 @@ def delete_user(api, token, password):
 
 
 def log_in_by_recovery_code(api, code, password):
-    """Log in on a device that is new."""
+    """Log in on a device that is new, whose browser keeps the refresh token in a cookie."""
     body = {"mfa_token": api.log_in(password=password).json()["mfa_token"], "recovery_code": code}
-    response = api.post("/api/auth/login/mfa", json=body, headers={"User-Agent": "curl/8.5.0"})
+    headers = {"User-Agent": "curl/8.5.0", "Origin": api.app.config["PUBLIC_URL"]}
+    response = api.post("/api/auth/login/mfa", json=body | {"cookie": True}, headers=headers)
     assert response.status_code == 200
 
 
@@ -129,7 +136,10 @@ class TestDocuments:
     def app(self, make_app):
         # With limits, because wrong codes are counted in the user's document.
         settings = {"EMAIL_VERIFICATION": "optional", "RATELIMIT_ENABLED": True}
-        return make_app(APP_ENV="development", **settings)
+        settings |= {"WEBHOOK_URLS": "http://localhost/", "WEBHOOK_SECRET": SECRET}
+        app = make_app(APP_ENV="development", **settings)
+        stop_webhooks(app)
+        return app
 
     @pytest.fixture
     def work(self, app, stopped_worker, clock):
@@ -166,7 +176,9 @@ class TestDocuments:
         self.begin_to_add_factors(api, work, mailbox)
         self.act_as_operator(api, tmp_path)
         change_email(api, pair["token"], NEW_EMAIL, NEW_PASSWORD)
-        return pair, [notice, warning, login, jobs.find_one({"kind": STORE_EVENT})]
+        store_key(User.objects.get(email=ADA["email"]))
+        others = [jobs.find_one({"kind": kind}) for kind in (STORE_EVENT, SEND_WEBHOOK)]
+        return pair, [notice, warning, login, *others]
 
     @pytest.fixture
     def stored(self, api, work, mailbox, collections, used):
@@ -297,6 +309,10 @@ class TestDocuments:
 
 class TestTokens:
     @pytest.fixture
+    def app(self, make_app):
+        return make_app(JWT_PRIVATE_KEYS=setting(EC_KEY))
+
+    @pytest.fixture
     def tokens(self, app, api, ada, mailed_token, mailbox):
         """Return header and claims of a token of each scope."""
         tokens = {ACCESS: ada["token"], REFRESH: ada["refresh_token"], PWD_RESET: mailed_token}
@@ -319,7 +335,6 @@ class TestTokens:
         header, claims = tokens[scope]
         assert shape(example) == shape({"header": header, "payload": claims})
         assert example["payload"]["scope"] == claims["scope"] == scope
-        assert (example["payload"]["type"], example["payload"]["fresh"]) == (ACCESS, False)
         assert example["header"] | {"kid": header["kid"]} == header
 
     def test_table_has_every_claim(self, tokens):
@@ -335,10 +350,23 @@ class TestTokens:
 
     def test_claim_that_nobody_reads_is_no_field_of_a_schema(self):
         rows = table(TOKENS["Claims"], "claim")
-        unread = {code(claim)[0] for claim, _, reader, _ in rows if reader == "nobody"}
+        others = ("nobody", "other services")
+        unread = {code(claim)[0] for claim, _, reader, _ in rows if reader in others}
         read = {code(claim)[0] for claim, *_ in rows} - unread
         fields = {name for schema in SCHEMAS.values() for name in schema.fields} - {"nbf"}
-        assert read == fields | {"scope", "kid", "alg"}
+        assert read == fields | {"scope", "kid", "alg", "typ"}
+
+    def test_claim_that_never_changes_is_that_of_the_example(self, tokens):
+        (example,) = (it for it in EXAMPLES if it["payload"]["scope"] == ACCESS)
+        for name in ("type", "fresh", "client_id", "amr"):
+            assert example["payload"][name] == tokens[ACCESS][1][name]
+
+    def test_example_of_public_keys_has_their_shape(self, api):
+        published = api.get("/.well-known/jwks.json").json()
+        assert shape(PUBLIC_KEYS) == shape(published)
+        (key,) = PUBLIC_KEYS["keys"]
+        for name in ("kty", "crv", "alg", "use"):
+            assert key[name] == published["keys"][0][name]
 
     def test_table_has_every_scope(self):
         rows = table(TOKENS[""], "scope")

@@ -22,6 +22,8 @@ from services import (
     passkey_service,
     session_grace,
     session_service,
+    token_keys,
+    webhook_service,
 )
 from services.errors import MissingTokenError, TokenError
 from tests.support.markdown import code, prose, sections, table
@@ -49,6 +51,8 @@ OTHER_MODULES = (
     sent_mail,
     session_grace,
     session_service,
+    token_keys,
+    webhook_service,
 )
 ROUTES = API_ROUTES | PAGE_ROUTES | DEVELOPMENT_ROUTES
 
@@ -65,7 +69,7 @@ ROUTE = re.compile(r"(?:[A-Z]+ )?(?P<path>/[\w/<>.-]+)")
 
 ENTRY = re.compile(
     r"- \*\*(?P<term>[^*]+)\*\*: (?P<sentence>[^.]+) "
-    r"\((\[[^]]+\]\([^)]+\), )?`(?P<file>[\w/]+\.(py|js))`\)\.",
+    r"\((\[[^]]+\]\([^)]+\), )?`(?P<file>[\w/]+\.(py|js|ts))`\)\.",
 )
 # What a reader of the code and of these pages meets.
 TERMS = {
@@ -120,6 +124,7 @@ TERMS = {
     "user handle",
     "user verification",
     "Web Lock",
+    "webhook",
     "worker",
 }
 # Fields and claims whose names say it.
@@ -145,6 +150,7 @@ SELF_EXPLAINING = {
     "to",
     "typ",
     "until",
+    "user",
     "user_agent",
     "user_id",
     "version",

@@ -2,18 +2,22 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
+import time
 from io import StringIO
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 from dotenv import dotenv_values
 from werkzeug.security import generate_password_hash
 
+from config import load_settings
 from database.models import User
 from infra import breached_passwords
+from infra.standard_webhooks import sign
+from private_keys import read_private_keys
 from tests.support.client import ADA
 from tests.support.documentation import run_commands
 from tests.support.hashes import FIREBASE_HASH, FIREBASE_KEY, FIREBASE_SALT, REAL_HASHES
@@ -27,6 +31,7 @@ FOLDER = HOME / "docs" / "how-to"
 PAGES = sorted(FOLDER.glob("*.md"))
 # pytest's exit status: a test failed, or a module could not be imported.
 FAILED = (1, 2)
+OTHER_SECRET = f"whsec_{'A' * 32}"
 
 
 def blocks(page, language):
@@ -45,10 +50,13 @@ OTHERS = {
     "help-a-user",
     "front-end",
     "import-users",
-    "put-a-front-end-before-it",
+    "receive-webhooks",
     "refuse-breached-passwords",
     "swap-the-database",
     "swap-the-mail-server",
+    "use-cookies",  # tests/resilience/test_cookies_in_browser.py
+    "trust-its-tokens",
+    "write-a-client",  # tests/resilience/test_clients.py
 }
 EACH_CHANGE = pytest.mark.parametrize("page", CHANGES, ids=[page.stem for page in CHANGES])
 
@@ -77,7 +85,7 @@ def test_tests_of_the_page_pass_with_its_change_alone(copy, page):
 
 def test_every_page_with_commands_is_run():
     languages = {page: {block.language for block in code_blocks(page)} for page in PAGES}
-    with_commands = {page for page in PAGES if languages[page] & {"sh", "python", "js"}}
+    with_commands = {page for page in PAGES if languages[page] & {"sh", "python", "js", "ts"}}
     assert {page.stem for page in with_commands.difference(CHANGES)} == OTHERS
 
 
@@ -109,6 +117,16 @@ def test_emails_go_to_the_mail_server_of_the_page(run, mailbox, smtp):
     server.post("/api/auth/forgot", email=ADA["email"])
     assert mailbox.wait_for(1)[0]["To"] == ADA["email"]
     assert run_block(page, server.settings, {}).endswith("0 queued again\n")
+
+
+def test_service_of_the_page_is_the_example(database, documents, tmp_path):
+    page = FOLDER / "trust-its-tokens.md"
+    for block in blocks(page, "python"):
+        text = (HOME / block.title).read_text()
+        assert any(indent(block.source, blanks) in text for blanks in ("", " " * 4)), block.line
+    settings = {"MONGODB_URI": database, "DATA_DIR": tmp_path}
+    (path,) = re.findall(r"JWT_PRIVATE_KEYS=(.+)", run_block(page, settings, {}))
+    assert [key.algorithm for key in read_private_keys(path)] == ["ES256"]
 
 
 def test_user_is_helped_as_written(database, documents, tmp_path):
@@ -193,6 +211,61 @@ def test_list_of_the_page_is_built_and_its_settings_are_read(database, documents
     assert breached_passwords.contains(str(tmp_path / "stolen"), "correct horse")
 
 
+class TestReceiverOfWebhooks:
+    PAGE = FOLDER / "receive-webhooks.md"
+    BODY = b'{"type": "user.created", "timestamp": "-", "data": {"user": "6b07"}}'
+
+    @pytest.fixture
+    def send(self, monkeypatch):
+        """Return a function that sends a webhook to the receiver of the page."""
+        secret = settings_of(self.PAGE, 0)["WEBHOOK_SECRET"]
+        monkeypatch.setenv("WEBHOOK_SECRET", secret)
+        (block,) = blocks(self.PAGE, "python")
+        names = {"__name__": "receiver"}
+        exec(compile(block.source, "receiver.py", "exec"), names)
+        client = names["app"].test_client()
+
+        def send(secrets=(secret,), seconds_ago=0, body=self.BODY, **headers):
+            signed = sign(secrets, "6b08", int(time.time()) - seconds_ago, self.BODY)
+            signed |= {"Content-Type": "application/json"} | headers
+            return client.post("/webhooks", data=body, headers=signed).status_code
+
+        return send
+
+    def test_it_handles_a_webhook_once(self, send, capsys):
+        assert [send(), send()] == [204, 204]
+        assert capsys.readouterr().out == "user.created 6b07\n"
+
+    def test_it_accepts_one_of_two_signatures(self, send):
+        secret = settings_of(self.PAGE, 0)["WEBHOOK_SECRET"]
+        assert send(secrets=(OTHER_SECRET, secret)) == 204
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"secrets": (OTHER_SECRET,)},
+            {"secrets": ()},
+            {"seconds_ago": 301},
+            {"seconds_ago": -301},
+            {"body": BODY + b" "},
+            {"webhook-id": "6b09"},
+            {"webhook-timestamp": "\u00b2"},
+        ],
+        ids=["other", "none", "old", "ahead", "body", "id", "timestamp"],
+    )
+    def test_it_refuses_others(self, send, capsys, wrong):
+        assert send(**wrong) == 401
+        assert capsys.readouterr().out == ""
+
+    def test_commands_of_the_page_run(self, database, documents, tmp_path):
+        generate, manage = blocks(self.PAGE, "sh")
+        env = environment(MONGODB_URI=database, DATA_DIR=tmp_path)
+        secret = run_commands(generate.source, {}, env).strip()
+        settings = load_settings({"WEBHOOK_SECRET": secret})
+        assert settings["WEBHOOK_SECRETS"] == [secret]
+        assert run_commands(manage.source, {".venv/bin": str(BIN)}, env) == "0 queued again\n"
+
+
 def test_language_of_the_page_is_added_and_shown(copy):
     page = FOLDER / "add-a-language.md"
     add, check, show = blocks(page, "sh")
@@ -221,45 +294,6 @@ def test_code_of_the_front_end_is_that_of_the_demo():
         quoted = list(functions(quote.source))
         assert set(quoted) <= set(functions((HOME / quote.title).read_text())), quote.line
         assert quote.source == "\n\n".join(f"{it.above}\n{it.text}" for it in quoted) + "\n"
-
-
-# The requests of a client whose access token expires: 5 at once, and one after a logout.
-CLIENT = """
-import { MovieBag } from "./movie_bag.mjs";
-let pair = null, logins = 0, stored = 0;
-const store = { get: () => pair, set: (next) => { pair = next; stored += 1; } };
-const bag = new MovieBag(process.argv[2], store, () => { logins += 1; });
-const user = { email: "ada@example.com", password: "correct horse battery" };
-await bag.request("POST", "/api/auth/signup", user);
-const wrong = await bag.request("POST", "/api/auth/login", { ...user, password: "x" });
-pair = await (await bag.request("POST", "/api/auth/login", user)).json();
-const link = await bag.request("POST", "/api/auth/email/confirm", { confirm_token: "x" });
-const first = pair;
-const verify = () => bag.request("GET", "/api/auth/verify");
-let statuses = [];
-while (pair === first) {
-  const responses = await Promise.all([..."12345"].map(verify));
-  statuses = responses.map((response) => response.status);
-}
-const refreshes = stored;
-await bag.request("DELETE", "/api/auth/logout");
-const ended = await verify();
-const ends = [ended.status, pair, logins];
-console.log(JSON.stringify([wrong.status, link.status, statuses, refreshes, ...ends]));
-"""
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node: make browser")
-def test_wrapper_of_fetch_refreshes_once_and_logs_in(run, tmp_path):
-    (block,) = blocks(FOLDER / "put-a-front-end-before-it.md", "js")
-    (tmp_path / "movie_bag.mjs").write_text(block.source)
-    (tmp_path / "client.mjs").write_text(CLIENT)
-    server = run(JWT_ACCESS_TOKEN_EXPIRES=1)
-    printed = subprocess.run(
-        ["node", "client.mjs", server.url], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert printed.stderr == ""
-    assert json.loads(printed.stdout) == [401, 401, [200] * 5, 1, 401, None, 1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])

@@ -35,6 +35,8 @@ KNOWN_VARIABLES = {
     "ENV_FILE_LOCATION",  # says where the settings are
     "GUNICORN_CMD_ARGS",  # gunicorn's own
     "JWT_ALGORITHM",  # Flask-JWT-Extended's own
+    "MOVIE_BAG_API_KEY",  # of examples/other_service
+    "MOVIE_BAG_URL",
     "TCP_CORK",  # an option of Linux
     "MONGODB_SETTINGS",  # the tutorial's
     "PWD_RESET_URL",  # another system's, in docs/tutorial/other-systems.md

@@ -6,9 +6,11 @@ import sys
 import pytest
 from mongoengine.connection import get_db
 
+from database import db
 from database.documents import DOCUMENTS
 from database.migrations import VERSIONS
 from database.passkeys import Challenge
+from services import expiry_service
 from services.check_service import CHECKS
 from tests.support.client import ADA
 from tests.support.processes import HOME, environment, free_port
@@ -96,6 +98,14 @@ class TestCheck:
         found = run(0)
         Challenge.ensure_indexes()
         assert found["indexes"] == ("ok", "indexes: complete")
+
+    def test_sweep_of_a_new_database_lacks_no_index(self, run, app, monkeypatch):
+        monkeypatch.setattr(db, "_indexed", set())
+        for name in ("challenge", "stored_event"):
+            get_db()[name].drop()
+        with app.app_context():
+            expiry_service.delete_expired()
+        assert run(0)["indexes"] == ("ok", "indexes: complete")
 
     def test_due_upgrade_is_named_with_its_command(self, run, outdated):
         found = run(1, outdated)

@@ -43,10 +43,11 @@ from tests.support.tokens import KEY, OTHER_KEY, link_token
 from tests.support.users import create_user
 
 COMMANDS = {
-    "": {"user", "sessions", "mail", "movies", "db", "secret", "pseudonym"},
+    "": {"user", "sessions", "mail", "webhooks", "movies", "db", "secret", "pseudonym"},
     "user": {"create", "list", "promote", "demote", "verify", "reset", "delete"},
     "sessions": {"revoke"},
     "mail": {"list", "show", "delete", "retry", "purge"},
+    "webhooks": {"list", "delete", "retry", "purge"},
     "movies": {"import"},
     "db": {"check", "upgrade"},
     "secret": {"rotate"},

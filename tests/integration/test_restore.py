@@ -4,6 +4,7 @@ import pytest
 from mongoengine.connection import get_db
 
 from database.models import User
+from database.users import revoke_sessions_of_everyone
 from services import user_service
 from tests.support.assertions import assert_error
 from tests.support.client import EVE, NEW_PASSWORD
@@ -64,7 +65,7 @@ def test_other_key_voids_tokens_and_links(backup, api, ada, mailed_token, make_a
 
 def test_revoked_sessions_void_tokens_but_no_link(backup, api, ada, mailed_token):
     backup()
-    User.revoke_sessions_of_everyone()
+    revoke_sessions_of_everyone()
     assert_error(api.verify(ada["token"]), 401, "SessionEndedError")
     assert_error(api.refresh(ada["refresh_token"]), 401, "SessionEndedError")
     assert api.reset(mailed_token).status_code == 200

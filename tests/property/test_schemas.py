@@ -2,6 +2,7 @@
 
 import base64
 import unicodedata
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import example, given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from database.models import User
 from resources.routes import API_ROUTES
-from schemas import auth, emails, events, factors, invitations, movies, passkeys, users
+from schemas import api_keys, auth, emails, events, factors, invitations, movies, passkeys, users
+from schemas.api_keys import FutureTime
 from schemas.base import RequestSchema, load
 from schemas.fields import NameCursor, QueryFlag
 from services import password_service
@@ -26,13 +28,14 @@ VALID = {
     **dict.fromkeys(["reset_token", "refresh_token", "confirm_token", "undo_token"], "Ada"),
     **dict.fromkeys(["invite_token", "mfa_token", "recovery_code"], "Ada"),
     **{"disabled": True, "user": 24 * "0", "event": "login"},
-    **{"code": "123456", "credential": VALID_CREDENTIAL},
+    **{"code": "123456", "credential": VALID_CREDENTIAL, "cookie": True, "token": "Ada"},
+    **{"scopes": ["introspect"], "expires_at": "2099-01-01T00:00:00+01:00"},
     **dict.fromkeys(["_id", "id", "added_by"], "Ada"),
     **{"email": "ada@example.com", "role": "user", "locale": "pt-BR", "limit": 5, "after": "QWRh"},
 }
 SCHEMAS = [
     schema
-    for module in (auth, emails, events, factors, invitations, movies, passkeys, users)
+    for module in (api_keys, auth, emails, events, factors, invitations, movies, passkeys, users)
     for schema in vars(module).values()
     if isinstance(schema, type)
     and issubclass(schema, RequestSchema)
@@ -44,6 +47,8 @@ def request_value(field, value):
     """Return the value of a request that loads to value."""
     if isinstance(field, NameCursor):
         return base64.urlsafe_b64encode(value.encode()).decode()
+    if isinstance(field, FutureTime):
+        return datetime.fromtimestamp(value, UTC).isoformat()
     return str(value).lower() if isinstance(field, QueryFlag) else value
 
 

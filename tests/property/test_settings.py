@@ -22,6 +22,7 @@ from services.link_service import LINKS, encode_link
 from services.mail_kinds import RESET_PASSWORD, Letter
 from services.token_service import PWD_RESET
 from setting_sources import RENAMED_SETTINGS, SettingsError
+from tests.support.private_keys import EC_KEY, setting
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.strategies import A_FEW
 from tests.support.tokens import KEY
@@ -37,6 +38,8 @@ ALMOST_VALID = {
     | st.from_regex(r"mongodb://[-\w:/@,.?=&%\[\]]+", fullmatch=True),
     "JWT_SECRET_KEY": TEXT.map(lambda text: KEY + text),
     "SECRETS_KEY": TEXT.map(lambda text: KEY + text),
+    "JWT_PRIVATE_KEYS": TEXT.map("-----BEGIN PRIVATE KEY-----{}".format)
+    | TEXT.map(f"{setting(EC_KEY)}{{}}".format),
     "PASSKEY_ORIGINS": TEXT.map("https://a.example,{}".format)
     | st.from_regex(r"android:apk-key-hash:[\w-]{43}", fullmatch=True),
     "RATELIMIT_MFA_PER_USER": st.from_regex(

@@ -201,13 +201,13 @@ class ServiceMachine(RuleBasedStateMachine):
         ends_at = session.created_at + SESSION_SECONDS
         claims = {"sub": account.id, "sid": session_id, "gen": session.generation}
         assert decode_parts(response.json["token"])[1]["verified"] == account.is_verified
-        for name, scope, expires_at in (
-            ("token", ACCESS, now() + ACCESS_SECONDS),
-            ("refresh_token", REFRESH, session.last_used_at + REFRESH_SECONDS),
+        proved = {"auth_time": session.auth_time}
+        for name, scope, expires_at, proof in (
+            ("token", ACCESS, now() + ACCESS_SECONDS, proved),
+            ("refresh_token", REFRESH, session.last_used_at + REFRESH_SECONDS, {}),
         ):
-            exp = int(min(expires_at, ends_at))
-            claims |= {"auth_time": session.auth_time, "exp": exp}
-            self.remember(response.json[name], scope=scope, **claims)
+            said = {**claims, **proof, "exp": int(min(expires_at, ends_at))}
+            self.remember(response.json[name], scope=scope, **said)
 
     def remember(self, text, **expected):
         claims = decode_parts(text)[1]

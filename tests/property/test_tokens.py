@@ -24,20 +24,21 @@ from tests.support.tokens import KEY, OTHER_KEY, decode_parts, encode_part, sign
 TIMES = {"exp": int, "iat": int, "nbf": int}
 SESSION_TYPES = {"scope": str, "sid": str, "gen": int}
 VERSION_TYPES = {"pwv": int, "ev": int, "change": str, "logins": int}
-TYPES = {"sub": str, "jti": str, **VERSION_TYPES, **SESSION_TYPES, **TIMES}
+ISSUER_TYPES = {"iss": str, "aud": str}
+TYPES = {"sub": str, "jti": str, **ISSUER_TYPES, **VERSION_TYPES, **SESSION_TYPES, **TIMES}
 SESSION_CLAIMS = {"sub", "exp", *SESSION_TYPES}
 VERSION_OF = {
     **{PWD_RESET: "pwv", CONFIRM: "ev", CHANGE: "change", UNDO: "change"},
     INVITE: "pwv",
 }
 CLAIMS_OF = {
-    **{ACCESS: SESSION_CLAIMS, REFRESH: SESSION_CLAIMS},
+    **{ACCESS: {*SESSION_CLAIMS, *ISSUER_TYPES}, REFRESH: SESSION_CLAIMS},
     MFA: {"scope", "sub", "exp", "pwv", "logins"},
     **{scope: {"scope", "sub", "exp", "jti", version} for scope, version in VERSION_OF.items()},
 }
 OPTIONAL_CLAIMS = {"iat", "nbf"}
 # They are never read: `auth_time` is that of the stored session.
-OTHER_CLAIMS = ("iss", "aud", "type", "fresh", "csrf", "auth_time", "verified")
+OTHER_CLAIMS = ("type", "fresh", "csrf", "role", "amr", "auth_time", "verified", "client_id")
 OPERATORS = [{"$gt": -1}, {"$ne": None}, {"$exists": True}, {"$in": [0]}, {"$where": "1"}, [0]]
 PATHS = ["a.b", ".generation", "$where", "$", "", "\0", "..", "0" * 16, "0" * 24]
 INTEGERS = [-1, True, 2**31, 2**63, -(2**64), 10**300]

@@ -13,7 +13,6 @@ from tests.support.browser import (
     NEEDS_CHROMIUM,
     OpenPage,
     accessibility_problems,
-    chromium,
     page_opener,
 )
 from tests.support.client import ADA, NEW_PASSWORD, ApiClient
@@ -21,12 +20,6 @@ from tests.support.concurrency import wait_until
 from tests.support.smtp_server import Mailbox, token_in
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from database.models import ADMIN, Movie
 from database.passkeys import Passkey
 from services import movie_service
 from services.token_service import CONFIRM, INVITE, PWD_RESET, UNDO
+from tests.support.api_keys import KEY_ID, store_key
 from tests.support.client import ADA
 from tests.support.processes import HOME, environment
 from tests.support.tokens import decode_parts, link_token, store_changes
@@ -124,7 +125,9 @@ def set_variables(app: Flask, request: dict[str, Any], number: int) -> None:
     if {"mfa", "passkeys"} & {*request["url"]["path"]}:
         admin.modify(verified_at=1.0)
     passkey = Passkey(user_id=str(admin.id), credential_id=f"id{number}", public_key="a", name="a")
+    tokens["key"] = store_key(admin)
     ids = {
+        "key_id": KEY_ID,
         "passkey_id": str(passkey.save().id),
         "user_id": str(other.id),
         "movie_id": str(Movie.objects.get(name=movie["name"]).id),
@@ -133,9 +136,8 @@ def set_variables(app: Flask, request: dict[str, Any], number: int) -> None:
     for variable in request["url"].get("variable", []):
         variable["value"] = ids[variable["key"]]
     if request["auth"]:
-        kind = "refresh_token" if "refresh" in request["url"]["path"] else "token"
-        request["auth"]["bearer"][0]["value"] = tokens[kind]
-    if request.get("body"):
+        request["auth"]["bearer"][0]["value"] = tokens[bearer_of(request)]
+    if "raw" in request["body"]:
         fields = json.loads(request["body"]["raw"])
         links = {"reset_token": PWD_RESET, "confirm_token": CONFIRM}
         links |= {"undo_token": UNDO, "invite_token": INVITE}
@@ -144,6 +146,12 @@ def set_variables(app: Flask, request: dict[str, Any], number: int) -> None:
         secrets = {**tokens, **mailed}
         fields |= {name: secrets[name] for name in fields.keys() & secrets.keys() - {"email"}}
         request["body"]["raw"] = json.dumps(fields | unique_fields(request, number))
+
+
+def bearer_of(request: dict[str, Any]) -> str:
+    """Return which of the tokens a request takes."""
+    named = {"refresh": "refresh_token", "introspect": "key"}
+    return named.get(request["url"]["path"][-1], "token")
 
 
 def route_of(request: dict[str, Any]) -> str:

@@ -16,10 +16,10 @@ from tests.support.browser import (
     OpenPage,
     accessibility_problems,
     add_authenticator,
-    chromium,
     page_opener,
 )
 from tests.support.client import ADA, NEW_PASSWORD, ApiClient
+from tests.support.cookies import COOKIE
 from tests.support.email_client import NEW_EMAIL, verify_all
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
@@ -27,12 +27,6 @@ pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 STEP_SECONDS = 30
 NAMES = [f"Movie {number:02}" for number in range(25)]
 RECENT_SECONDS = 600
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -207,6 +201,19 @@ class TestLogin:
         page.reload()
         follow(page, "Sessions")
         expect(page.get_by_text("This one", exact=True)).to_be_visible()
+
+    def test_refresh_token_is_kept_in_a_cookie_if_wanted(self, open_page, verified):
+        page = open_page("/demo#/login")
+        page.get_by_label("Keep the refresh token in a cookie").check()
+        log_in(page)
+        expect_status(page, f"You are logged in as {ADA['email']}.")
+        assert "eyJ" not in page.evaluate("document.cookie + JSON.stringify({ ...localStorage })")
+        page.reload()
+        follow(page, "Sessions")
+        expect(page.get_by_text("This one", exact=True)).to_be_visible()
+        assert [it["name"] for it in page.context.cookies()] == [COOKIE]
+        log_out(page)
+        assert page.context.cookies() == []
 
     def test_keyboard_is_enough(self, open_page, verified):
         page = open_page("/demo#/login")

@@ -18,6 +18,7 @@ from tests.support.bad_requests import AMBIGUOUS_REQUESTS, GET, HEAD, exchange
 from tests.support.client import ADA, EVE
 from tests.support.concurrency import wait_until
 from tests.support.emails import queue_emails, user_emails
+from tests.support.private_keys import EC_KEY, OTHER_EC_KEY, kid_of, pem
 from tests.support.processes import HOME, environment, free_port
 from tests.support.prometheus import scrape
 from tests.support.settings import PRODUCTION_SETTINGS
@@ -418,6 +419,19 @@ class TestReload:
         wait_until(lambda: is_served(port))
         assert "Booting worker" in reload("BCRYPT_LOG_ROUNDS=5")
         wait_until(lambda: is_served(port))
+
+    @NEEDS_PROC
+    def test_worker_that_replaces_one_has_the_checked_keys(self, gunicorn, tmp_path):
+        path = tmp_path / "key.pem"
+        path.write_text(pem(EC_KEY))
+        port, process = gunicorn(JWT_PRIVATE_KEYS=path)
+        wait_until(lambda: is_served(port))
+        path.write_text(pem(OTHER_EC_KEY))
+        for worker in (before := workers_of(process)):
+            os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: not {*before} & {*workers_of(process)} and is_served(port))
+        keys = requests.get(f"http://127.0.0.1:{port}/.well-known/jwks.json", timeout=10).json()
+        assert [key["kid"] for key in keys["keys"]] == [kid_of(EC_KEY)]
 
     def test_unreadable_file_leaves_the_workers(self, service):
         port, _, reload = service

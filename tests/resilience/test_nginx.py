@@ -15,7 +15,7 @@ import pytest
 import requests
 from pymongo import MongoClient
 
-from config import LINK_PAGES
+from setting_values import LINK_PAGES
 from tests.support.client import ADA, EVE
 from tests.support.concurrency import wait_until
 from tests.support.nginx import nginx, site_conf

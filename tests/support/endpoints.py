@@ -11,7 +11,9 @@ from database.passkeys import Passkey
 from infra import one_time_codes, secret_box
 from resources.routes import API_ROUTES
 from services.token_service import ACCESS, REFRESH
+from tests.support.api_keys import KEY_ID, store_key
 from tests.support.settings import SECRETS_KEY
+from web.json_response import JSON
 
 TOKEN_NAMES = {(ACCESS,): "token", (ACCESS, REFRESH): "token", (REFRESH,): "refresh_token"}
 
@@ -40,12 +42,14 @@ def _endpoint(path: str, method: str, resource: Any) -> tuple[str, str, dict[str
     return method, path, body, TOKEN_NAMES.get(operation.scopes)
 
 
-# Method, path, valid body, and the name of the token in the response of login.
+# Method, path, valid body, and the name of the token in the response of login. Introspection, whose
+# body is a form, is not among them.
 ENDPOINTS = [
     _endpoint(path, method, resource)
     for path, resource in API_ROUTES.items()
     if path.startswith("/api/")
     for method in sorted(resource.methods)
+    if getattr(resource, method.lower()).operation.media_type == JSON
 ]
 EACH_ENDPOINT = pytest.mark.parametrize(
     ("method", "path", "body", "token"),
@@ -62,7 +66,9 @@ def path_for_admin(path: str) -> str:
     user = User.objects.get()
     User.objects.update(set__role=ADMIN, set__verified_at=1.0)
     session_id = next(iter(user.sessions))
-    return path.replace("<user_id>", str(user.id)).replace("<session_id>", session_id)
+    store_key(user)
+    path = path.replace("<user_id>", str(user.id)).replace("<session_id>", session_id)
+    return path.replace("<key_id>", KEY_ID)
 
 
 def path_of_passkey(path: str) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import datetime
 from typing import Any
 
 from hypothesis import settings
@@ -10,6 +11,7 @@ from hypothesis.strategies import SearchStrategy
 from marshmallow import Schema, fields
 
 from database.models import ROLES
+from schemas.api_keys import FutureTime, Scopes
 from schemas.factors import Code
 from schemas.fields import Email, Flag, Locale, NameCursor, QueryFlag, Role, StringList
 from schemas.movies import ObjectId
@@ -58,6 +60,8 @@ ALMOST_VALID: dict[type, SearchStrategy[Any]] = {
     Role: st.sampled_from(ROLES),
     QueryFlag: st.sampled_from(["true", "false", "True", ""]),
     Flag: st.booleans(),
+    FutureTime: st.datetimes(timezones=st.timezones()).map(datetime.isoformat) | TEXT,
+    Scopes: st.lists(st.sampled_from(["introspect", "access"]), max_size=2),
     StringList: st.lists(TEXT) | st.integers(0, 101).map(["x"].__mul__),
     ObjectId: TEXT | st.fixed_dictionaries({"$oid": TEXT}),
     NameCursor: st.binary().map(base64.urlsafe_b64encode).map(bytes.decode),

@@ -16,7 +16,7 @@ from services.token_service import ACCESS, CHANGE, CONFIRM, INVITE, MFA, PWD_RES
 from tests.support.assertions import assert_error
 from tests.support.client import NEW_PASSWORD, ApiClient
 from tests.support.settings import SECRETS_KEY
-from tests.support.tokens import link_token, store_changes
+from tests.support.tokens import decode_parts, link_token, store_changes
 
 NO_TOKEN = "Bearer"
 BAD_TOKEN = 'Bearer error="invalid_token"'
@@ -129,7 +129,7 @@ def assert_rejected(response: requests.Response, error: str = "BadTokenError") -
 
 def token_of_each_scope(app: Flask, pair: dict[str, Any]) -> dict[str, str]:
     """Return a valid token of each scope, two of them from the pair of a login."""
-    user = store_changes(User.objects.get())
+    user = store_changes(User.objects.get(id=decode_parts(pair["token"])[1]["sub"]))
     store_factor(user)
     with app.app_context():
         mfa_token = factor_service.code_required(user).members["mfa_token"]

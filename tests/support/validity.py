@@ -1,12 +1,14 @@
 """What a valid value is, said a second time, in the plainest way."""
 
 import re
+import time
 import unicodedata
 from typing import Any
 
 from marshmallow import fields
 
 from database.models import ROLES
+from schemas.api_keys import FutureTime, Scopes
 from schemas.factors import Code
 from schemas.fields import (
     CONTROL_CHARACTERS,
@@ -46,6 +48,10 @@ def is_valid(field: fields.Field[Any], value: Any) -> bool:
         return bool(re.fullmatch("[0-9]{6}", value))
     if isinstance(field, CredentialField):
         return is_credential(value)
+    if isinstance(field, FutureTime):
+        return isinstance(value, float) and time.time() < value < 10**11
+    if isinstance(field, Scopes):
+        return bool(value == ["introspect"])
     if isinstance(field, StringList):
         return 1 <= len(value) <= 100 and all(is_single_line(line, 100) for line in value)
     if isinstance(field, fields.Boolean):

@@ -54,7 +54,9 @@ class TestImage:
     def test_user_is_not_root(self):
         assert int(re.search(r"^USER (.*)$", IMAGE, re.MULTILINE)[1]) > 0
 
-    @pytest.mark.parametrize("path", [".env", ".git/config", "deploy/.env", "data/secret"])
+    @pytest.mark.parametrize(
+        "path", [".env", ".git/config", "deploy/.env", "data/secret", "keys/new.pem"]
+    )
     def test_secrets_stay_out(self, path):
         assert is_ignored(path)
 

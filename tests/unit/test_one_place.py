@@ -28,6 +28,7 @@ from services import (
     mail_kinds,
     mail_service,
     password_service,
+    token_claims,
     token_service,
     user_service,
 )
@@ -47,6 +48,7 @@ from services.mail_kinds import (
 )
 from services.mail_queue import SEND_EMAIL
 from services.movie_service import DELETE_MOVIES
+from services.token_claims import Claims
 from services.token_service import (
     ACCESS,
     CHANGE,
@@ -56,7 +58,6 @@ from services.token_service import (
     PWD_RESET,
     REFRESH,
     UNDO,
-    Claims,
 )
 from tests.support.client import ADA, NEW_PASSWORD
 from tests.support.concurrency import run_simultaneously
@@ -244,13 +245,14 @@ class TestWhatAChangeOfCredentialsRevokes:
         "replace_hash",
         "revoke_all_sessions",
         "revoke_session",
-        "revoke_sessions_of_everyone",
     }
     FUNCTIONS = {
         *(f"{EMAILS}:{name}" for name in ("verify", "request_change", "drop_change")),
         f"{EMAILS}:forget_former_email",
         *(f"{FACTORS}:{name}" for name in ("store_pending_totp", "use_code", "use_recovery_code")),
         *(f"{SECRETS}:{name}" for name in ("replace", "remove")),
+        "database/users.py:revoke_sessions_of_everyone",
+        "database/users.py:set_role",  # a demotion removes the API keys
     }
     BROKEN = (
         "user.password = hashed",
@@ -400,7 +402,9 @@ class TestWhichTokensAreSigned:
     )
 
     def test_one_module_imports_what_signs(self):
-        assert signer_imports(PRODUCT) == {"services/token_service.py"}
+        # It takes the format of public keys from there.
+        others = {"private_keys.py"}
+        assert signer_imports(PRODUCT) - others == {"services/token_service.py"}
 
     @pytest.mark.parametrize("text", IMPORTS)
     def test_another_import_is_found(self, text):
@@ -434,7 +438,7 @@ class TestWhichTokensAreSigned:
         assert token_service.SCHEMAS.keys() == {ACCESS, REFRESH, MFA, *LINKS}
         for scope, link in LINKS.items():
             assert link.scope == scope
-            assert link.version_claim not in token_service.LinkTokenSchema().fields
+            assert link.version_claim not in token_claims.LinkTokenSchema().fields
             assert token_service.SCHEMAS[scope].fields[link.version_claim].required
 
     def test_every_link_has_a_use(self):
@@ -498,7 +502,12 @@ class TestWhichTokensAreSigned:
         assert {kind.link for kind in MAILS.values()} - {None} == set(LINKS.values())
 
 
-OUR_CLAIMS = set(token_service.session_claims(User(), "", {"generation": 0, "created_at": 0.0}))
+OF_REFRESH_TOKENS = {"sid", "gen"}
+# Names that other dictionaries have too: users and sessions.
+COMMON_WORDS = {"role", "verified", "amr"}
+OUR_CLAIMS = {*OF_REFRESH_TOKENS, *COMMON_WORDS, "iss", "aud", "client_id", "auth_time"}
+TOKENS = "services/access_tokens.py"
+CLAIMS = ("access_claims", "session_claims")
 
 
 def claims_set(files: list[SourceFile]) -> set[str]:
@@ -514,36 +523,44 @@ def claims_set(files: list[SourceFile]) -> set[str]:
                 names = {name}
             case _:
                 names = set()
-        if names & OUR_CLAIMS or any("additional_claims" in str(name) for name in names):
+        is_passing_them = any("additional_claims" in str(name) for name in names)
+        if names & (OUR_CLAIMS - COMMON_WORDS) or is_passing_them:
             found.add(place)
     return found
 
 
 class TestWhatAnAccessTokenSays:
-    """token_service.session_claims: one function returns the claims, one passes them on."""
+    """access_tokens: a function returns the claims of a kind of token, token_service signs them."""
 
     def test_claims_are_these(self, app):
         tokens = create_session(app, create_user(ADA["email"]))
-        for name in ("token", "refresh_token"):
-            claims = decode_parts(tokens[name])[1]
-            library = {"fresh", "iat", "jti", "type", "sub", "exp"}
-            assert claims.keys() == library | {"scope"} | OUR_CLAIMS
+        said, of_refresh = (decode_parts(tokens[name])[1] for name in ("token", "refresh_token"))
+        ours = {"scope", "sub", "iat", "exp", "jti"}
+        assert said.keys() == ours | OUR_CLAIMS | {"fresh", "type"}  # two are the library's
+        assert of_refresh.keys() == ours | OF_REFRESH_TOKENS
 
-    def test_one_function_sets_them(self):
-        module = "services/token_service.py"
+    def test_one_function_sets_those_of_a_kind(self):
         # A stored session has an `auth_time` too, from which that claim is.
-        stored = "services/session_service.py:reauthenticate"
-        # An exported user is `verified` too.
-        others = {stored, "services/user_import_service.py:export"}
-        assert claims_set(PRODUCT) == {f"{module}:session_claims", f"{module}:encode"} | others
-        callers = references(PRODUCT, "services.token_service", "session_claims")
-        assert callers == {"services/session_service.py:issue_tokens"}
+        stored = {"services/session_service.py:reauthenticate"}
+        signing = {"services/token_service.py:encode"}
+        setting = {f"{TOKENS}:access_claims", f"{TOKENS}:session_claims"}
+        assert claims_set(PRODUCT) == setting | signing | stored
+
+    def test_they_are_signed_at_one_place(self):
+        signing = "services/session_service.py:issue_tokens"
+        reading = "services/introspection_service.py:introspect"
+        callers = {name: references(PRODUCT, "services.access_tokens", name) for name in CLAIMS}
+        assert callers == {
+            "session_claims": {signing, f"{TOKENS}:access_claims"},
+            "access_claims": {signing, reading},
+        }
 
     def test_auth_time_is_read_from_a_session_by_one_function(self):
-        module = "services/token_service.py"
-        writing = {"services/session_service.py:reauthenticate", f"{module}:session_claims"}
+        # Introspection names the claims that it shows.
+        writing = {"services/session_service.py:reauthenticate", f"{TOKENS}:access_claims"}
         named = {place for place, text in texts(PRODUCT) if text == "auth_time"}
-        assert named == writing | {f"{module}:auth_time"}
+        reading = {"services/introspection_service.py:"}
+        assert named == writing | reading | {f"{TOKENS}:auth_time"}
 
     @pytest.mark.parametrize(
         "text",
@@ -551,7 +568,9 @@ class TestWhatAnAccessTokenSays:
             "claims['sid'] = 'x'",
             "{**claims, 'gen': 1}",
             "dict(claims, auth_time=1)",
-            "claims['verified'] = True",
+            "claims['aud'] = 'another'",
+            "{**claims, 'iss': 'another'}",
+            "encode(scope, user, 60, {'client_id': 'x'})",
             "create_access_token(u, additional_claims={})",
         ],
     )
@@ -649,7 +668,7 @@ def texts(files: list[SourceFile]) -> Iterator[tuple[str, str]]:
         keyword.value
         for _, call in calls(files)
         for keyword in call.keywords
-        if dotted(call) == "response" and keyword.arg == "name"
+        if dotted(call) in ("response", "token_response") and keyword.arg == "name"
     }
     for place, node in all_nodes(files):
         match node:
@@ -692,6 +711,10 @@ class TestWhatCanHappen:
         # The module itself creates the counters, which begin at 0.
         module = "services/event_service.py:"
         assert references(PRODUCT, "infra.metrics", "EVENTS") == place | {module}
+
+    def test_webhooks_come_from_events_alone(self):
+        found = references(PRODUCT, "services.webhook_service", "enqueue")
+        assert found == {"services/event_service.py:_queue_webhooks"}
 
 
 # Emails to an address that is not verified have no name. That of a change is not verified yet.

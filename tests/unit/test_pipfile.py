@@ -1,12 +1,17 @@
 """Pipfile.lock: it installs on every Python that the README names."""
 
 import json
+import re
 from importlib import metadata
 
+import jwt
 import pytest
+from jwt.exceptions import InvalidKeyError
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from tests.support.processes import HOME
 
@@ -29,6 +34,24 @@ def missing(package, environment):
             needed = Requirement(f"{name}; {marker}" if marker else name)
             if name not in LOCKED or (marker and not needed.marker.evaluate(environment)):
                 yield f"{package} needs {requirement}"
+
+
+class TestPyJwt:
+    """Versions before 2.13 take a public key for a secret (CVE-2026-48526)."""
+
+    def test_old_version_is_neither_locked_nor_installed(self):
+        locked = LOCK["default"]["pyjwt"]["version"].removeprefix("==")
+        assert min(map(Version, (locked, metadata.version("pyjwt")))) >= Version("2.13")
+
+    def test_old_version_can_not_be_locked(self):
+        (wanted,) = re.findall(r'^pyjwt = "(.+)"$', (HOME / "Pipfile").read_text(), re.MULTILINE)
+        assert not SpecifierSet(wanted).contains("2.12.1")
+
+    def test_public_key_as_json_is_no_secret(self):
+        """What the version in use does: our own code never lets it come to that."""
+        jwk = json.dumps({"kty": "EC", "crv": "P-256", "x": "x", "y": "y"})
+        with pytest.raises(InvalidKeyError):
+            jwt.encode({}, jwk, "HS256")
 
 
 class TestPipfile:

@@ -10,6 +10,7 @@ from database.events import StoredEvent
 from database.models import Job, Movie, User
 from database.passkeys import Passkey
 from resources.routes import API_ROUTES, initialize_routes
+from schemas.api_keys import IntrospectedSchema, KeySchema, NewKeySchema
 from schemas.auth import (
     ResetDoneSchema,
     SessionSchema,
@@ -48,6 +49,7 @@ from schemas.movies import MovieSchema, dump_movie
 from schemas.passkeys import LoginOptionsSchema, PasskeySchema, RegistrationOptionsSchema
 from schemas.user_export import UserExportSchema
 from schemas.users import UserSchema
+from schemas.well_known import JwksSchema, MetadataSchema
 from web.decorators import NoFields
 from web.openapi import build_document
 
@@ -117,12 +119,39 @@ DEVICE = {
     "network": "203.0.113.0/24",
 }
 QUEUED = Job(id=ObjectId(MOVIE_ID), arguments={"mail": "reset_password"}, created_at=TIME)
+STORED_KEY = {
+    **{"id": SESSION_ID, "name": "Billing", "scopes": ["introspect"], "digest": "a digest"},
+    **{"created_at": TIME, "expires_at": None, "last_used_at": TIME},
+}
+DUMPED_KEY = {
+    **{"id": SESSION_ID, "name": "Billing", "scopes": ["introspect"]},
+    **{"created_at": TIME_AS_TEXT, "expires_at": None, "last_used_at": TIME_AS_TEXT},
+}
+INTROSPECTED = {
+    **{"active": True, "scope": "access", "sub": USER_ID, "exp": 1_763_631_900},
+    **{"iat": 1_763_631_000, "iss": "https://a.example", "aud": "https://a.example"},
+    **{"role": "user", "verified": True, "amr": ["pwd"], "auth_time": 1_763_631_000},
+}
+JWK = {
+    **{"kid": "a thumbprint", "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
+    **{"alg": "ES256", "use": "sig"},
+}
+METADATA = {
+    "issuer": "https://a.example",
+    "jwks_uri": "https://a.example/.well-known/jwks.json",
+    "introspection_endpoint": "https://a.example/api/auth/introspect",
+    "introspection_endpoint_auth_methods_supported": ["Bearer"],
+    "response_types_supported": [],
+    "grant_types_supported": [],
+    "service_documentation": "https://a.example/api/docs",
+}
 EXPORT = {
     "user": STORED_USER,
     "pending_email": None,
     "former_emails": [{"email": EMAIL, "at": TIME, "version": 3}],
     "factors": FACTORS,
     "passkeys": [],
+    "api_keys": [STORED_KEY],
     "devices": [{**DEVICE, "first_at": TIME, "last_at": TIME}],
     "sessions": [STORED_SESSION],
     "movies": [Movie(id=ObjectId(MOVIE_ID), **HEAT, added_by=USER_ID)],
@@ -133,6 +162,7 @@ DUMPED_EXPORT = {
     **EXPORT,
     "user": DUMPED_USER,
     "former_emails": [{"email": EMAIL, "at": TIME_AS_TEXT}],
+    "api_keys": [DUMPED_KEY],
     "devices": [{**DEVICE, "first_at": TIME_AS_TEXT, "last_at": TIME_AS_TEXT}],
     "sessions": [DUMPED_SESSION],
     "movies": [{"id": MOVIE_ID, **HEAT}],
@@ -184,6 +214,11 @@ EXAMPLES = {
     ReadinessSchema: ({"database": "ok", "mail": "ok"}, {"database": "ok", "mail": "ok"}),
     StatusSchema: ({"status": "alive"}, {"status": "alive"}),
     ApiErrorSchema: (ERROR, ERROR),
+    KeySchema: (STORED_KEY, DUMPED_KEY),
+    NewKeySchema: ({**STORED_KEY, "key": "mb_x"}, {**DUMPED_KEY, "key": "mb_x"}),
+    IntrospectedSchema: (INTROSPECTED, INTROSPECTED),
+    JwksSchema: ({"keys": [JWK]}, {"keys": [JWK]}),
+    MetadataSchema: (METADATA, METADATA),
 }
 
 
@@ -239,7 +274,7 @@ def unlimited_texts(schema):
 
 def token_fields(schema):
     """Return the fields of a schema of the document that are tokens of a request."""
-    is_request = schema.get("additionalProperties") is False
+    is_request = schema.get("unevaluatedProperties") is False
     fields = schema["properties"].items() if is_request else ()
     return [(name, field) for name, field in fields if name.endswith("_token")]
 

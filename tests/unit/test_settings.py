@@ -1,12 +1,14 @@
 """Settings: where they come from, what they default to, and which stop the start."""
 
+import base64
 import re
 
 import pytest
 
-from config import DEVELOPMENT_LIMIT_FACTOR, LIMITS, LINK_PAGES, SettingsSchema, load_settings
+from config import LIMITS, SettingsSchema, load_settings
 from production_checks import ROTATING_KEYS
 from setting_sources import RENAMED_SETTINGS, SettingsError
+from setting_values import DEVELOPMENT_LIMIT_FACTOR, LINK_PAGES
 from tests.support.processes import HOME
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.tokens import KEY, OTHER_KEY
@@ -38,6 +40,8 @@ DEFAULTS = {
     "UNDO_URL": "http://localhost:5000/undo/{token}",
     "INVITE_URL": "http://localhost:5000/invite/{token}",
     "EVENT_DAYS": 90,
+    "JWT_PRIVATE_KEYS": (),
+    "JWT_AUDIENCE": "http://localhost:5000",
     "SECRETS_KEY": None,
     "PASSKEY_ORIGINS": [],
     "REAUTHENTICATE_SECONDS": 600,
@@ -58,6 +62,8 @@ DEFAULTS = {
     "PASSWORD_BREACHED": None,
     "PASSWORD_BREACHED_FAIL": "open",
     "CORS_ORIGINS": [],
+    "WEBHOOK_URLS": [],
+    "WEBHOOK_SECRET": None,
     "METRICS_HOST": "127.0.0.1",
     "METRICS_PORT": None,
     "TRUSTED_PROXIES": 0,
@@ -105,7 +111,31 @@ NO_PASSKEY_ORIGINS = [
     "android:apk-key-hash:" + 43 * "+",
     "https://app.example.com,ios:app",
 ]
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+# No one but this machine may be asked without TLS; a user, or blanks, would be no part of the URL.
+NO_WEBHOOK_URLS = (
+    "http://hooks.example.com/",
+    "http://localhost.example/",
+    "http://localhost:80@hooks.example.com/",
+    "https://ada:swordfish@hooks.example.com/",
+    "https://hooks.example.com/swordfish,ftp://hooks.example.com/",
+    "https://hooks.example.com/a b",
+    "https://hooks.example.com:swordfish/",
+    "https://:443/swordfish",
+    "https://bücher.example/",
+    "https://[::1/",
+)
+NO_WEBHOOK_SECRETS = (
+    WEBHOOK_SECRET.removeprefix("whsec_"),
+    f"{WEBHOOK_SECRET}!",
+    f"{WEBHOOK_SECRET},swordfish",
+    f"whsec_{base64.b64encode(bytes(23)).decode()}",
+    f"whsec_{base64.b64encode(bytes(65)).decode()}",
+    ",",
+)
 INVALID = {
+    **{f"WEBHOOK_URLS={it}": "Must be https:// URLs in ASCII" for it in NO_WEBHOOK_URLS},
+    **{f"WEBHOOK_SECRET={it}": "Must be whsec_ and the base64" for it in NO_WEBHOOK_SECRETS},
     "PORT=abc": "Not a valid integer.",
     "PORT=0": "greater than or equal to 1 and less than or equal to 65535",
     "PORT=70000": "greater than or equal to 1 and less than or equal to 65535",
@@ -141,6 +171,8 @@ INVALID = {
     **{f"PASSKEY_ORIGINS={it}": "Must be https:// origins, or" for it in NO_PASSKEY_ORIGINS},
     "SECRETS_KEY=\udcff": "Must be a line of text in UTF-8.",
     "PUBLIC_URL=nonsense": "Not a valid URL.",
+    "PUBLIC_URL=https://[::1": "Not a valid URL.",
+    f"PUBLIC_URL=https://{60 * 'ü'}.example": "Must have a host that the DNS can have.",
     "MAIL_DEFAULT_SENDER=Movie-bag": "Must be an address, or a name and an <address>.",
     "MAIL_DEFAULT_SENDER=ada@bücher.example": "Must be an address",
     "MAIL_LOCALES=en,klingon": "Must be locales like en,pt_BR.",
@@ -156,6 +188,8 @@ INVALID = {
     "CORS_ORIGINS=https://app.example.com,null": "each by name",
     "CORS_ORIGINS=https://app.example.com/": "each by name",
     "CORS_ORIGINS=app.example.com": "each by name",
+    "CORS_ORIGINS=https://app.example.com:443": "each by name",
+    "CORS_ORIGINS=http://app.example.com:80": "each by name",
     "TRUSTED_PROXIES=-1": "greater than or equal to 0 and less than or equal to 9",
     "RATELIMIT_STORAGE_URI=http://localhost": "Must be memory:// or a redis:// URI",
     "RATELIMIT_LOGIN_PER_IP=often": "Must be a limit like 5 per minute.",
@@ -363,6 +397,7 @@ class TestInvalidSettings:
         found = problems()
         assert found.keys() == {name}
         assert re.search(reason, found[name])
+        assert "swordfish" not in found[name]
 
     def test_tls_and_ssl_exclude_each_other(self):
         assert problems(MAIL_USE_TLS="true", MAIL_USE_SSL="true").keys() == {"MAIL_USE_SSL"}
@@ -385,6 +420,22 @@ class TestInvalidSettings:
         settings = load_settings({"PASSKEY_ORIGINS": f"{origin}, https://b.example,"})
         assert settings["PASSKEY_ORIGINS"] == [origin, "https://b.example"]
 
+    def test_webhook_urls_and_secrets_are_separated_by_commas(self):
+        urls = [
+            "https://hooks.example.com/a?b=c",
+            "http://localhost:3000",
+            "http://127.0.0.1/",
+            "http://[::1]:3000/",
+        ]
+        secrets = [f"whsec_{base64.b64encode(bytes(size)).decode()}" for size in (24, 64)]
+        given = {"WEBHOOK_URLS": ", ".join(urls + urls[:1]), "WEBHOOK_SECRET": ",".join(secrets)}
+        settings = load_settings(given)
+        assert (settings["WEBHOOK_URLS"], settings["WEBHOOK_SECRETS"]) == (urls, secrets)
+
+    def test_webhook_urls_need_a_secret(self):
+        found = problems(WEBHOOK_URLS="https://hooks.example.com/swordfish")
+        assert found == {"WEBHOOK_SECRET": "Is needed with WEBHOOK_URLS."}
+
     @pytest.mark.parametrize("sender", ["a.b+c@localhost", "Zoë O'Neil <zoe@example.com>"])
     def test_sender_is_an_address_with_or_without_a_name(self, sender):
         assert load_settings({"MAIL_DEFAULT_SENDER": sender})["MAIL_DEFAULT_SENDER"] == sender
@@ -394,6 +445,12 @@ EACH_KEY = pytest.mark.parametrize("name", ROTATING_KEYS)
 
 
 class TestProduction:
+    def test_webhook_secret_that_can_be_guessed_is_refused(self):
+        secret = f"whsec_{base64.b64encode(b'swordfish' * 3).decode()}"
+        assert load_settings({"WEBHOOK_SECRET": secret})["WEBHOOK_SECRETS"] == [secret]
+        given = PRODUCTION_SETTINGS | {"WEBHOOK_SECRET": f"{WEBHOOK_SECRET},{secret}"}
+        assert problems(**given)["WEBHOOK_SECRET"].startswith("Key 2 can be guessed")
+
     @pytest.mark.parametrize("missing", [*([name] for name in REQUIRED), REQUIRED], ids="+".join)
     def test_missing_settings_are_named(self, missing):
         found = problems(**PRODUCTION_SETTINGS | dict.fromkeys(missing))

@@ -4,6 +4,7 @@ import pytest
 
 from config import SettingsSchema, load_settings
 from services.settings_warnings import log_warnings
+from tests.support.private_keys import EC_KEY, pem, setting
 from tests.support.settings import PRODUCTION_SETTINGS
 from tests.support.tokens import OTHER_KEY
 
@@ -81,6 +82,12 @@ class TestFileMode:
     @pytest.mark.parametrize("text", ["HOST=x", "MAIL_PASSWORD=", "", "#MAIL_PASSWORD=x"])
     def test_file_without_secrets_is_not_logged(self, warnings_of, text):
         assert warnings_of(text, 0o644) == []
+
+    def test_private_key_is_a_secret_and_its_path_is_none(self, warnings_of, tmp_path):
+        (tmp_path / "key.pem").write_text(pem(EC_KEY))
+        assert warnings_of(f"JWT_PRIVATE_KEYS={tmp_path}/key.pem", 0o644) == []
+        (warning,) = warnings_of(f"JWT_PRIVATE_KEYS={setting(EC_KEY)}", 0o644)
+        assert "which has JWT_PRIVATE_KEYS: chmod 600 it" in warning
 
     def test_missing_file_is_not_logged(self, warnings_of, monkeypatch):
         monkeypatch.setenv("ENV_FILE_LOCATION", "/nowhere/.env")
