@@ -16,7 +16,6 @@ from typing import Any
 import bcrypt
 import requests
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from flask import Flask
 from pymongo import MongoClient
 
@@ -27,6 +26,7 @@ from bench.servers import Server
 from database.embedded.server import EmbeddedDatabase
 from database.models import Job, User
 from infra.password_hashing import CORES
+from private_keys import to_pem
 from services import auth_service, movie_service, session_service
 from services.mail_kinds import RESET_PASSWORD
 from services.mail_queue import SEND_EMAIL
@@ -177,9 +177,7 @@ def verify(bench: Bench, product: Server, bare: Server) -> Row:
 
 def verify_by_public_key(bench: Bench, product: Server) -> Row:
     """Verify access tokens that a private key has signed: once in each process, as the others."""
-    key = generate_private_key(SECP256R1())
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    settings = {"JWT_PRIVATE_KEYS": pem}
+    settings = {"JWT_PRIVATE_KEYS": to_pem(generate_private_key(SECP256R1())).decode()}
     other = bench.start_product(**settings)
     signed = _verify_requests(bench, bench.create_app(**settings))
     sent = _verify_requests(bench)

@@ -11,6 +11,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from database.api_keys import NO_KEYS
 from database.db import read_batches
 from database.models import ADMIN, NO_SESSIONS, Stored, User
 
@@ -37,8 +38,8 @@ def set_locale(user: User, locale: str | None) -> None:
 
 def set_role(user: User, role: str) -> bool:
     """Store another role; return whether the user still exists. API keys are of admins alone."""
-    without_keys: Stored = {} if role == ADMIN else {"set__api_keys": {}}
-    return bool(User.objects(id=user.id).update_one(set__role=role, **without_keys))
+    changes: Stored = {"role": role, **({} if role == ADMIN else NO_KEYS)}
+    return bool(User.objects(id=user.id).update_one(__raw__={"$set": changes}))
 
 
 def enable(user: User) -> bool:

@@ -13,6 +13,7 @@ from schemas.base import (
     EXAMPLE_SESSION_ID,
     EXAMPLE_TIME,
     EXAMPLE_TOKEN,
+    EXAMPLE_URL,
     IdSchema,
     RequestSchema,
     ResponseSchema,
@@ -27,7 +28,6 @@ from services.token_service import ACCESS
 SCOPE = {"title": "KeyScope"}
 EXAMPLE_NAME = "Billing"
 EXAMPLE_EXPIRY = "2030-11-20T09:30:00Z"
-EXAMPLE_URL = "https://accounts.example.com"
 EXAMPLE_SECONDS = 1795080600
 # Of ISO 8601 with an offset and microseconds, and some more.
 MAX_TIME_LENGTH = 40
@@ -36,7 +36,7 @@ MAX_SCOPE_LENGTH = 100
 MAX_ASKED_LENGTH = 60_000
 # In the year 5138, as of tokens: much later, it is not a time in every zone.
 LATEST = 10**11
-NOT_A_TIME = "Must be a time like 2030-11-20T09:30:00Z."
+NOT_A_TIME = f"Must be a time like {EXAMPLE_EXPIRY}."
 ABOUT_KEY = "The key; nothing shows it again."
 
 

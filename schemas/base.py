@@ -15,6 +15,7 @@ EXAMPLE_SESSION_ID = "9f86d081884c7d65"
 EXAMPLE_EMAIL = "ada@example.com"
 EXAMPLE_TOKEN = "eyJhbGciOiJIUzI1NiIs..."
 EXAMPLE_TIME = "2026-11-20T09:30:00Z"
+EXAMPLE_URL = "https://accounts.example.com"
 ABOUT_NEXT_PAIR = "Exchanges once for the next pair. Missing where a cookie has it."
 # The title of a field names a type of generated clients, of which all fields with it are.
 ERROR_NAME = "ErrorName"

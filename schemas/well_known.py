@@ -4,9 +4,8 @@ from typing import Any
 
 from marshmallow import fields
 
-from schemas.base import ResponseSchema, Text
+from schemas.base import EXAMPLE_URL, ResponseSchema, Text
 
-EXAMPLE_URL = "https://accounts.example.com"
 EXAMPLE_COORDINATE = "WKn-ZIGevcwGIyyrzFoZNBdaq9_TsqzGl96oc0CWuis"
 
 NONE: dict[str, Any] = {"examples": [[]]}
