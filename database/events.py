@@ -65,7 +65,6 @@ class StoredEvent(Document):
     @classmethod
     def delete_older(cls, days: int) -> None:
         """Delete the events that are older than so many days."""
-        ensure_indexes(cls)
         cls.objects(at__lt=time.time() - days * SECONDS_PER_DAY).delete()
 
 

@@ -111,5 +111,4 @@ class Challenge(db.Document):
     @classmethod
     def delete_expired(cls) -> None:
         """Delete the challenges that nobody answered in time."""
-        ensure_indexes(cls)
         cls.objects(expires_at__lte=time.time()).delete()

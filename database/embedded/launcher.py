@@ -16,6 +16,7 @@ from neosqlite.collection.index_manager import IndexManager
 from neosqlite.collection.json_path_utils import parse_json_path
 from neosqlite.collection.query_engine import QueryEngine
 from neosqlite.collection.query_helper import QueryHelper
+from neosqlite.connection import Connection
 from neosqlite.objectid import ObjectId
 from neosqlite.sql_utils import quote_table_name
 from nx_27017 import nx_27017
@@ -76,6 +77,28 @@ def handle_command(original: Callable[..., Reply]) -> Callable[..., Reply]:
         return message["request_id"], {k: v for k, v in reply.items() if v is not None}
 
     return handle
+
+
+# neosqlite makes a table for a collection that is only read or deleted from.
+def list_collections(original: Callable[..., Reply]) -> Callable[..., Reply]:
+    """Return listCollections of nx-27017 without what MongoDB would not have made."""
+
+    def reply(handler: NeoSQLiteHandler, request_id: int, db: Connection, *args: Any) -> Reply:
+        sent_id, body = original(handler, request_id, db, *args)
+        cursor = body["cursor"]
+        cursor["firstBatch"] = [it for it in cursor["firstBatch"] if _is_made(db, it["name"])]
+        return sent_id, body
+
+    return reply
+
+
+def _is_made(db: Connection, name: str) -> bool:
+    """Return whether a collection has a document, or an index besides that of _id."""
+    rows = f"SELECT 1 FROM {quote_table_name(name)}"  # noqa: S608 (quoted)
+    indexes = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND name != ?"
+    query = f"SELECT EXISTS ({rows}) OR EXISTS ({indexes})"
+    (is_made,) = db.db.execute(query, (name, f"idx_{name}_id")).fetchone()
+    return bool(is_made)
 
 
 # Plain equality must match an element of a list too. neosqlite adds `OR EXISTS (…)` for that,
@@ -197,6 +220,8 @@ def apply_fixes() -> None:
     """Replace the faulty functions."""
     datetime_utils.is_datetime_value = is_datetime_value
     NeoSQLiteHandler.handle_command = handle_command(NeoSQLiteHandler.handle_command)
+    list_all = NeoSQLiteHandler._handle_list_collections
+    NeoSQLiteHandler._handle_list_collections = list_collections(list_all)
     for operation in ("find_one_and_update", "find_one_and_replace", "find_one_and_delete"):
         setattr(QueryEngine, operation, raise_write_errors(getattr(QueryEngine, operation)))
     QueryEngine.__init__ = initialize_engine(QueryEngine.__init__)

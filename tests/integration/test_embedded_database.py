@@ -177,6 +177,22 @@ class TestQueries:
         assert ids(collection.find(between).sort("_id", -1)) == numbers[2:0:-1]
 
 
+class TestCollections:
+    """list_collections."""
+
+    def test_collection_begins_with_a_document_or_an_index(self, collection):
+        database, name = collection.database, collection.name
+        collection.drop()
+        assert collection.find_one({}) is None
+        assert collection.count_documents({}) == collection.delete_many({}).deleted_count == 0
+        assert name not in database.list_collection_names()
+        collection.insert_one({"_id": 1})
+        assert name in database.list_collection_names()
+        collection.delete_one({"_id": 1})
+        collection.create_index("name")
+        assert name in database.list_collection_names()
+
+
 class TestIndexes:
     """index_information and drop_index."""
 
