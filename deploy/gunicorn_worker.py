@@ -1,9 +1,14 @@
-"""gunicorn's worker with threads, which shares connections evenly and refuses none at its stop.
+"""gunicorn's worker: one thread waits for clients, others serve requests that have arrived whole.
 
-No thread waits for a client: it gets a request when all of it has arrived, in time.
+gunicorn's own worker with threads, gthread, lets slow clients occupy them, and of two of its
+workers one often has all connections that a proxy keeps open: they race for each. At its stop it
+keeps the port open but accepts nobody: a connection in the backlog, which may have sent a request,
+is reset (issues 2409 and 3397). And it takes each connection back to the thread that waits, twice
+as many changes of threads as needed.
 """
 
 import errno
+import os
 import select
 import selectors
 import socket
@@ -11,13 +16,16 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from gunicorn.http import get_parser
-from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+from gunicorn.http import wsgi
+from gunicorn.http.errors import InvalidHeader, NoMoreData, UnsupportedTransferCoding
+from gunicorn.workers.base import Worker as GunicornWorker
 
-from deploy.request_buffer import RECEIVED_BYTES, RequestBuffer, State
+from deploy.connection import Connection
+from deploy.request_buffer import RECEIVED_BYTES, State
+from deploy.threads import Threads
 from infra.http_host import is_host
 
 # How long a worker waits before it accepts, per connection that it has, and at most.
@@ -29,6 +37,11 @@ REQUEST_SECONDS = 20.0
 RESPONSE_SECONDS = 30.0
 # How long a client that is refused may go on sending before the connection is reset.
 LINGER_SECONDS = 2.0
+# How long a worker that stops waits for a request that a client may be sending already.
+STOP_SECONDS = 2.0
+# How often it looks for connections that have expired; while it stops, whether any is left.
+BEAT_SECONDS = 1.0
+STOP_BEAT_SECONDS = 0.1
 
 REFUSALS = {
     State.LONG_HEAD: "431 Request Header Fields Too Large",
@@ -37,54 +50,35 @@ REFUSALS = {
 TIMEOUT = "408 Request Timeout"
 
 
-class Connection(TConn):
-    """A connection whose parser reads from memory what has arrived."""
+class Response(wsgi.Response):
+    """A response whose head is sent with the beginning of its body."""
 
-    def __init__(self, cfg: Any, sock: Any, client: Any, server: Any) -> None:
-        super().__init__(cfg, sock, client, server)
-        self.parser = get_parser(cfg, (), client)
-        self.data_ready = True
-        self.is_cut = False  # not all of the request is here
-        self.receive_next()
+    headers_sent: bool
+    _head = b""
 
-    def receive_next(self) -> None:
-        """Begin to receive a request, of which a part may have come with the one before."""
-        self.request = RequestBuffer(self.parser.unreader.take_buffered())
-        self.is_continued = False
-        self.expire_in(REQUEST_SECONDS)
+    def send_headers(self) -> None:
+        """Keep the head for what follows."""
+        if not self.headers_sent:
+            fields = [f"{name}: {value}\r\n" for name, value in self.headers]
+            self._head = "".join([*self.default_headers(), *fields, "\r\n"]).encode("latin-1")
+            self.headers_sent = True
 
-    def expire_in(self, seconds: float) -> None:
-        """Wait for the client in the worker's poller, for so long."""
-        self.sock.setblocking(False)
-        self.timeout = time.monotonic() + seconds
+    def _emit_body(self, data: bytes) -> None:
+        part = b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data
+        self.sock.sendall(self._head + part)
+        self._head = b""
 
-    def send_head(self, *lines: str) -> None:
-        """Send a response that has no body, if there is room for it."""
-        with suppress(OSError):
-            self.sock.send("\r\n".join([*lines, "", ""]).encode())
-
-    def send_continue(self) -> None:
-        """Ask for the body, once, if the client waits for that."""
-        if not self.is_continued and self.request.awaits_continue():
-            self.is_continued = True
-            self.send_head("HTTP/1.1 100 Continue")
-
-    def refuse(self, status: str) -> None:
-        """Send a status that ends the connection."""
-        self.send_head(f"HTTP/1.1 {status}", "Connection: close", "Content-Length: 0")
-
-    def close(self, graceful: bool = False) -> None:
-        """Close the connection at once; the worker has waited for the client if need be."""
-        super().close()
+    def close(self) -> None:
+        """Send the head of a response without a body, or the end of a chunked body."""
+        self.send_headers()
+        if end := self._head + (b"0\r\n\r\n" if self.chunked else b""):
+            self.sock.sendall(end)
 
 
-class Worker(ThreadWorker):
-    """A ThreadWorker that takes no more than its share of connections.
+class Worker(GunicornWorker):
+    """A worker that takes no more than its share of connections, and refuses none at its stop."""
 
-    gunicorn's own workers race for each connection: of two, one often has all those that a proxy
-    keeps open, and one core is idle. At its stop gunicorn keeps the port open but accepts nobody:
-    a connection in the backlog, which may have sent a request, is reset (issues 2409 and 3397).
-    """
+    alive: bool
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -92,28 +86,108 @@ class Worker(ThreadWorker):
         if cfg.is_ssl:
             sys.exit("This worker speaks no TLS: let a proxy do that.")
 
-    def accept(self, listener: Any) -> None:
-        """Accept a connection, unless a worker with fewer of them was faster."""
-        time.sleep(min(self.nr_conns * SECONDS_PER_CONNECTION, MAX_SECONDS))
+    def run(self) -> None:
+        """Serve until gunicorn stops the worker, or has ended itself."""
+        self._poller = selectors.DefaultSelector()
+        self._threads = Threads(self.cfg.threads)
+        self._connections: set[Connection] = set()
+        self._is_open = self._lacks_files = False
+        self._next_beat = 0.0
+        # gunicorn has every signal write to this pipe, which ends the wait.
+        wake = partial(os.read, self.PIPE[0], 64)
+        self._poller.register(self.PIPE[0], selectors.EVENT_READ, wake)
+        while self.alive and self.ppid == os.getppid():
+            self._poll(BEAT_SECONDS)
+        if self.alive:
+            self.log.info("Parent changed, shutting down: %s", self)
+        self.alive = False
+        self._close_ports()
+        self._wait_for_responses()
+
+    def _poll(self, seconds: float) -> None:
+        """Wait for clients, so long at most, and do what they ask for."""
+        for key, _ in self._poller.select(seconds):
+            key.data()
+        if time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + seconds
+            self._lacks_files = False
+            self.notify()
+            self._close_expired()
+        if self.alive and not (self._is_open or self._lacks_files or self._is_full()):
+            self._open_ports()
+
+    def _is_full(self) -> bool:
+        limit: int = self.cfg.worker_connections
+        return len(self._connections) >= limit
+
+    def _open_ports(self) -> None:
+        self._is_open = True
+        for listener in self.sockets:
+            listener.setblocking(False)
+            self._poller.register(listener, selectors.EVENT_READ, partial(self._accept, listener))
+
+    def _leave_ports(self) -> None:
+        """Accept no connection for now: the backlog keeps them."""
+        if self._is_open:
+            self._is_open = False
+            for listener in self.sockets:
+                self._poller.unregister(listener)
+
+    def _close_ports(self) -> None:
+        """Accept who is in the backlog, and nobody else."""
+        self._leave_ports()
+        for listener in self.sockets:
+            # get_backlog keeps the interpreter locked, so that little can arrive before the port
+            # is closed; only Linux has it.
+            while select.select([listener], [], [], 0)[0] or listener.get_backlog() > 0:
+                if not self._accept(listener):
+                    break
+            listener.close()
+
+    def _wait_for_responses(self) -> None:
+        """Serve those who are connected until they have closed, or gunicorn's time is over."""
+        end = time.monotonic() + self.cfg.graceful_timeout
+        while self._connections and (now := time.monotonic()) < end:
+            for conn in [*self._connections]:
+                # Each has its time since it was found idle: a response may just have kept it.
+                if not conn.request.data:
+                    conn.expires_at = min(conn.expires_at, now + STOP_SECONDS)
+            self._poll(STOP_BEAT_SECONDS)
+
+    def _accept(self, listener: Any) -> bool:
+        """Accept a connection, unless a worker with fewer of them was faster.
+
+        Return whether the process can have another one: of files, it has a limited number.
+        """
+        if self.alive:  # at its stop the backlog may grow as fast as connections are accepted
+            time.sleep(min(len(self._connections) * SECONDS_PER_CONNECTION, MAX_SECONDS))
         try:
             client, address = listener.accept()
         except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
-                raise
-            return
-        self.nr_conns += 1
-        self._receive(Connection(self.cfg, client, address, listener.getsockname()))
+            if error.errno in (errno.EAGAIN, errno.ECONNABORTED):
+                return True
+            self.log.warning("No connection can be accepted: %s; trying again", error)
+            self._lacks_files = True  # until the next beat
+            self._leave_ports()
+            return False
+        conn = Connection(self.cfg, client, address, listener.getsockname())
+        self._connections.add(conn)
+        self._begin(conn)
+        if self._is_full():
+            self._leave_ports()
+        return True
 
-    def enqueue_req(self, conn: Connection) -> None:
-        """Receive the next request of a connection, then pass it to a thread."""
-        conn.receive_next()
+    def _begin(self, conn: Connection) -> None:
+        """Receive a request within its time."""
+        conn.expires_at = time.monotonic() + REQUEST_SECONDS
         self._receive(conn)
 
     def _receive(self, conn: Connection) -> None:
+        """Receive what has arrived of a request; a thread serves it once it is whole."""
         state = conn.request.receive(conn.sock)
         if state is State.INCOMPLETE:
             conn.send_continue()
-            self._poll(conn, self._receive)
+            self._wait_for(conn, self._receive)
         elif state is State.GONE:
             self._close(conn)
         elif state in REFUSALS:
@@ -122,36 +196,49 @@ class Worker(ThreadWorker):
         else:
             conn.is_cut = state is State.REFUSED
             conn.parser.unreader.unread(bytes(conn.request.data))
-            super().enqueue_req(conn)
+            self._threads.call(self._serve, conn)
 
-    def _poll(self, conn: Connection, resume: Callable[[Connection], None]) -> None:
-        """Call resume when the client sends something before the connection expires."""
+    def _wait_for(self, conn: Connection, resume: Callable[[Connection], None]) -> None:
+        """Call resume when the client sends something before the connection expires.
 
-        def on_readable(_: Any) -> None:
-            self._stop_waiting(conn)
-            resume(conn)
+        The last thing that a thread does with a connection: from then on it is the poller's, which
+        takes sockets from other threads while it waits (epoll_ctl(2), kqueue(2)).
+        """
+        conn.is_waiting = True
+        on_readable = partial(self._resume, conn, resume)
+        self._poller.register(conn.sock, selectors.EVENT_READ, on_readable)
 
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, on_readable)
+    def _resume(self, conn: Connection, resume: Callable[[Connection], None]) -> None:
+        self._stop_waiting(conn)
+        resume(conn)
 
     def _stop_waiting(self, conn: Connection) -> None:
-        self.poller.unregister(conn.sock)
-        self.pending_conns.remove(conn)
+        self._poller.unregister(conn.sock)
+        conn.is_waiting = False
 
     def _close(self, conn: Connection) -> None:
-        self.nr_conns -= 1
-        conn.close()
+        self._connections.discard(conn)
+        conn.sock.close()
+
+    def _close_expired(self) -> None:
+        now = time.monotonic()
+        for conn in [*self._connections]:
+            if conn.is_waiting and conn.expires_at <= now:
+                self._stop_waiting(conn)
+                if conn.request.data:
+                    conn.refuse(TIMEOUT)
+                self._close(conn)
 
     def _linger(self, conn: Connection) -> None:
         """Close for writing, and read on until the client has closed too (RFC 9112 §9.6).
 
-        A reset would destroy a response that is not read yet. gunicorn waits too, but serves
-        nobody meanwhile.
+        A reset would destroy a response that is not read yet.
         """
-        conn.expire_in(LINGER_SECONDS)
+        conn.sock.setblocking(False)
+        conn.expires_at = time.monotonic() + LINGER_SECONDS
         with suppress(OSError):
             conn.sock.shutdown(socket.SHUT_WR)
-        self._poll(conn, self._drain)
+        self._wait_for(conn, self._drain)
 
     def _drain(self, conn: Connection) -> None:
         try:
@@ -159,39 +246,66 @@ class Worker(ThreadWorker):
         except OSError:
             data = b""
         if data:
-            self._poll(conn, self._drain)
+            self._wait_for(conn, self._drain)
         else:
             self._close(conn)
 
-    def murder_pending(self) -> None:
-        """Close the connections that have expired."""
-        now = time.monotonic()
-        for conn in [conn for conn in self.pending_conns if conn.timeout <= now]:
-            self._stop_waiting(conn)
-            if conn.request.data:
-                conn.refuse(TIMEOUT)
-            self._close(conn)
+    def _serve(self, conn: Connection) -> None:
+        """Serve a request in a thread, and wait for the next one or the end of the connection."""
+        is_kept = False
+        try:
+            is_kept = self._respond(conn)
+        finally:
+            (self._keep if is_kept else self._linger)(conn)
 
-    def handle_request(self, req: Any, conn: Connection) -> Any:
-        """Serve a request in a thread, to a client that reads the response."""
-        hosts = [value for name, value in req.headers if name == "HOST"]
-        if (not hosts and req.version > (1, 0)) or not all(map(is_host, hosts)):
-            raise InvalidHeader("HOST", req=req)
-        req._expected_100_continue = False  # the body is here
-        if conn.is_cut:
-            req.force_close()
+    def _keep(self, conn: Connection) -> None:
+        """Wait for the next request, which may be here already."""
+        conn.receive_next()
+        if conn.request.data:
+            self._begin(conn)
+        else:
+            conn.expires_at = time.monotonic() + self.cfg.keepalive
+            self._wait_for(conn, self._begin)
+
+    def _respond(self, conn: Connection) -> bool:
+        """Send the response to a request; return whether the connection can be kept."""
+        request = response = None
         conn.sock.settimeout(RESPONSE_SECONDS)
         try:
-            return super().handle_request(req, conn)
-        except TimeoutError:
-            raise StopIteration from None  # gunicorn's sign to close without a word
+            request = next(conn.parser)
+            _check_host(request)
+            response, environ = self._begin_response(request, conn)
+            _send(response, self.wsgi(environ, response.start_response))
+            return not response.should_close() and bool(conn.parser.finish_body())
+        except (NoMoreData, StopIteration) as error:
+            self.log.debug("Closing a connection: %s", error)
+        except (Exception, SystemExit) as error:
+            # Until the head is sent, no error is the client's.
+            if not (response and response.headers_sent):
+                self.handle_error(request, conn.sock, conn.client, error)
+            elif isinstance(error, ConnectionError | TimeoutError):
+                self.log.debug("A client reads no response: %s", error)
+            else:
+                self.log.exception("Error handling request")
+        return False
 
-    def finish_request(self, conn: Connection, fs: Any) -> None:
-        """Close the connection or wait for its next request."""
-        if fs.cancelled() or fs.exception() or not fs.result():
-            self._linger(conn)
-        else:
-            super().finish_request(conn, fs)
+    def _begin_response(self, request: Any, conn: Connection) -> tuple[Response, dict[str, Any]]:
+        response, environ = wsgi.create(
+            request, conn.sock, conn.client, conn.server, self.cfg, Response
+        )
+        environ["wsgi.multithread"] = True
+        self._count_request()
+        # So many threads can always have a connection that is not kept.
+        kept = self.cfg.worker_connections - self.cfg.threads if self.cfg.keepalive else 0
+        if conn.is_cut or not self.alive or len(self._connections) > kept:
+            response.force_close()
+        return response, environ
+
+    def _count_request(self) -> None:
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:  # another thread may have counted too
+            self.log.info("Autorestarting worker after current request.")
+            self.alive = False
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Respond to a request that can't be parsed."""
@@ -199,20 +313,20 @@ class Worker(ThreadWorker):
             exc = InvalidHeader("TRANSFER-ENCODING", req=req)
         super().handle_error(req, client, addr, exc)
 
-    def set_accept_enabled(self, enabled: bool) -> None:
-        """When the worker stops, accept the backlog and close the port."""
-        super().set_accept_enabled(enabled)
-        if enabled or self.alive:
-            return
-        for listener in self.sockets:
-            # get_backlog keeps the interpreter locked, so that little can arrive before the port
-            # is closed; only Linux has it.
-            while select.select([listener], [], [], 0)[0] or listener.get_backlog() > 0:
-                self.accept(listener)
-            listener.close()
-        self._cap_idle()
 
-    def _cap_idle(self) -> None:
-        for conn in self.pending_conns:
-            if not conn.request.data:
-                conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+def _send(response: Response, chunks: Any) -> None:
+    try:
+        for chunk in chunks:
+            response.write(chunk)
+        response.close()
+    finally:
+        if hasattr(chunks, "close"):
+            chunks.close()
+
+
+def _check_host(request: Any) -> None:
+    """Require one Host header with a host in it (RFC 9112 §3.2); gunicorn refuses a second."""
+    hosts = [value for name, value in request.headers if name == "HOST"]
+    if (not hosts and request.version > (1, 0)) or not all(map(is_host, hosts)):
+        raise InvalidHeader("HOST", req=request)
+    request._expected_100_continue = False  # the body is here

@@ -23,8 +23,6 @@ from tests.support.processes import HOME, environment, free_port
 from tests.support.prometheus import scrape
 from tests.support.settings import PRODUCTION_SETTINGS
 
-pytestmark = pytest.mark.alone
-
 GUNICORN = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "4"]
 POST = "POST /api/auth/forgot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 CHUNKED = POST + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -83,6 +81,20 @@ def impatient(gunicorn, tmp_path_factory):
         "gunicorn_worker.REQUEST_SECONDS = gunicorn_worker.RESPONSE_SECONDS = 0.5\n"
     )
     return gunicorn("--config", config)[0]
+
+
+@pytest.fixture(scope="class")
+def with_few_files(gunicorn, tmp_path_factory):
+    """Return port and process of a server whose workers can have 60 files and connections."""
+    config = tmp_path_factory.mktemp("config") / "gunicorn.conf.py"
+    config.write_text(
+        "import resource\n"
+        "from pathlib import Path\n"
+        "exec(Path('gunicorn.conf.py').read_text())\n"
+        "def post_worker_init(worker):\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))\n"
+    )
+    return gunicorn("--config", config)
 
 
 def chunk(data):
@@ -264,6 +276,18 @@ class TestHeldConnections:
                 connection.sendall(request)
             wait_until(lambda: is_served(impatient))
 
+    def test_more_connections_than_files_wait_and_end_no_worker(self, with_few_files):
+        port, process = with_few_files
+        wait_until(lambda: len(workers_of(process)) == 2)
+        workers = workers_of(process)
+        with ExitStack() as stack:
+            for _ in range(150):
+                connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+                stack.enter_context(connection)
+            wait_until(lambda: "No connection can be accepted" in process.stderr.readline())
+        wait_until(lambda: is_served(port))
+        assert workers_of(process) == workers
+
     def test_client_that_keeps_a_closed_connection_holds_up_nobody(self, port):
         with ExitStack() as stack:
             for _ in range(20):
@@ -339,6 +363,7 @@ class TestWorkers:
         assert list(tmp_path.glob("movie-bag-*")) == []
 
     @NEEDS_PROC
+    @pytest.mark.alone
     def test_kept_connections_are_shared_by_the_workers(self, gunicorn):
         port, process = gunicorn()
         workers = wait_until(lambda: len(pids := workers_of(process)) == 2 and pids)
