@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
@@ -53,12 +53,16 @@ def parse_ip(text: str) -> str | None:
     return str(_unmapped(ip))
 
 
+# Proxies have few addresses; other headers than a peer's address may be long.
+_parse_peer = lru_cache(parse_ip)
+
+
 def _unmapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return (ip.ipv4_mapped if isinstance(ip, IPv6Address) else None) or ip
 
 
 def _client_ip(peer: str, forwarded: str | None, proxies: int) -> str:
-    peer = parse_ip(peer) or peer
+    peer = _parse_peer(peer) or peer
     if forwarded is None:
         return peer
     if not proxies:

@@ -1,6 +1,7 @@
 """Rate limits as decorators of views: per client IP, per email and per user."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
@@ -46,8 +47,13 @@ def client_ip() -> str:
 
     What is no IP (a Unix socket has none) is one client.
     """
+    return _network(request.remote_addr or "")
+
+
+@lru_cache(4096)
+def _network(address: str) -> str:
     try:
-        ip = ip_address(request.remote_addr or "")
+        ip = ip_address(address)
     except ValueError:
         return "unknown"
     if isinstance(ip, IPv4Address):
