@@ -66,6 +66,11 @@ def reconnect(app: Flask) -> None:
     initialize_db(app)
 
 
+def rare(*fields: str) -> list[dict[str, Any]]:
+    """Return an index of each field, for mongoengine, without the documents that lack the field."""
+    return [{"fields": [field], "sparse": True} for field in fields]
+
+
 def ensure_indexes(document: type[Document]) -> None:
     """Create the missing indexes of a document class, once per process.
 

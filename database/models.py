@@ -15,7 +15,7 @@ import mongoengine as db
 from bson import ObjectId
 from pymongo import ReturnDocument
 
-from database.db import insert_missing
+from database.db import insert_missing, rare
 
 USER = "user"
 ADMIN = "admin"
@@ -29,8 +29,8 @@ META = {"strict": False, "auto_create_index": False}
 Stored = dict[str, Any]
 
 NO_SESSIONS: Stored = {"set__sessions": {}, "unset__pending_change": True}
-# Fields by which users are found or counted; most are those of few users.
-SPARSE = ("factors.totp.secret.key", "disabled_at", "sweep_at", "foreign_kind", "password")
+# What a response with tokens says of a user.
+IN_TOKENS = ("email", "role", "verified_at")
 
 
 class Session(db.EmbeddedDocument):
@@ -100,7 +100,7 @@ class User(db.Document):
             {"fields": ["email"], "unique": True},
             ("role", "id"),
             "name_keys",
-            *({"fields": [name], "sparse": True} for name in SPARSE),
+            *rare("factors.totp.secret.key", "disabled_at", "sweep_at", "foreign_kind", "password"),
         ],
     }
 
@@ -187,7 +187,7 @@ class User(db.Document):
     def refresh_session(
         cls, user_id: str, session_id: str, generation: int, client: Stored, created_since: float
     ) -> "tuple[User, Stored] | None":
-        """Increment the generation of a session and return its user and the session.
+        """Increment the generation of a session; return what tokens say of its user, and it.
 
         Return None, and change nothing, unless the session is at this generation and not older. It
         remembers when and by which client its last few generations were replaced.
@@ -211,7 +211,7 @@ class User(db.Document):
             f"{session}.created_at": {"$gte": created_since},
         }
         stored = cls._get_collection().find_one_and_update(
-            condition, update, return_document=ReturnDocument.AFTER
+            condition, update, [*IN_TOKENS, session], return_document=ReturnDocument.AFTER
         )
         return cls._with_session(stored or {}, session_id)
 
@@ -294,6 +294,7 @@ class Job(db.Document):
             ("queue", "state", "run_at", "lane"),
             ("state", "kind", "created_at"),
             ("waits_for_service", "created_at"),
+            *rare("arguments.email", "arguments.user_id", "arguments.to"),
         ],
     }
 

@@ -92,3 +92,14 @@ def _condition(
         begins = {"$gte": beginning, "$lt": beginning + LAST_CHARACTER}
         condition["$or"] = [{"email": begins}, {"name_keys": {"$elemMatch": begins}}]
     return condition
+
+
+def read_session(user_id: str, session_id: str) -> tuple[Stored, Stored] | None:
+    """Return of a user what verify needs, and one session, as stored; None if either is missing.
+
+    It reads less than User.get_with_session and creates no document (docs/performance.md).
+    """
+    fields = ("email", "disabled_at", f"sessions.{session_id}")
+    stored = User._get_collection().find_one({"_id": ObjectId(user_id)}, fields) or {}
+    session = stored.get("sessions", {}).get(session_id)
+    return (stored, session) if session else None

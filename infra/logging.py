@@ -17,6 +17,8 @@ BEFORE_PATH = re.compile(
     r"(Exception on|(?:Exception|Client disconnected) while serving"
     r"|Error handling request|Invalid request from ip=\S+?):? "
 )
+# What the names of their loggers begin with: Flask's has the name of its application's module.
+OTHERS = ("app", "waitress", "gunicorn")
 TEXT = "%(asctime)s %(levelname)s %(request_id)s %(message)s"
 FIELDS = ["asctime", "levelname", "name", "message"]
 NAMES = {"asctime": "time", "levelname": "level", "name": "logger", "exc_info": "traceback"}
@@ -64,6 +66,8 @@ def _add_request_id(record: logging.LogRecord) -> bool:
 
 
 def _remove_path(record: logging.LogRecord) -> bool:
+    if record.name.partition(".")[0] not in OTHERS:
+        return True
     if found := BEFORE_PATH.match(record.getMessage()):
         record.msg, record.args = found[1], ()
     return True

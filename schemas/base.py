@@ -77,6 +77,8 @@ def _validate(
     schema: Schema, data: Mapping[str, Any], user: User | None
 ) -> tuple[dict[str, Any], Errors]:
     """Return the valid fields, and what is wrong with the others."""
+    if not data and not schema.fields:
+        return {}, {}
     errors = _unknown_fields(schema, data)
     try:
         valid: dict[str, Any] = schema.load(data, unknown=EXCLUDE)

@@ -71,7 +71,8 @@ def find_unneeded(jobs: list[Stored]) -> set[ObjectId]:
     Anonymous requests are stored and deleted here; each is of the one worker that deletes it.
     """
     emails = {job["_id"]: job["arguments"].get("email") for job in jobs}
-    users = User.objects(email__in=[*emails.values()]).only("email").as_pymongo()
+    named = [email for email in emails.values() if email]
+    users = User.objects(email__in=named).only("email").as_pymongo()
     known = {user["email"] for user in users} | {None}  # other jobs name the user by id
     unneeded = {job_id for job_id, email in emails.items() if email not in known}
     requests = [job for job in jobs if job["_id"] in unneeded and _event_of(job)]

@@ -6,10 +6,12 @@ refresh may be lost. docs/operations.md says what that costs.
 
 import hashlib
 import time
+from typing import Any
 
 from flask import current_app, g
 
 from database.models import REMEMBERED_GENERATIONS, Stored, User
+from database.users import read_session
 from services import errors, event_service
 from services.event_service import Event
 from services.token_claims import Claims
@@ -30,6 +32,22 @@ def read(claims: Claims) -> tuple[User, Stored]:
     if found is None or found[0].is_disabled:
         raise errors.SessionEndedError
     return found
+
+
+def verify(claims: Claims) -> dict[str, Any]:
+    """Return whose an access token is and for how many seconds, if session_service.find accepts it.
+
+    Raises:
+        SessionEndedError, SupersededTokenError
+    """
+    found = read_session(claims["sub"], claims["sid"])
+    if found is None or found[0].get("disabled_at") is not None:
+        raise errors.SessionEndedError
+    user, session = found
+    if not accepts_access_token(session, claims["gen"]):
+        raise errors.SupersededTokenError
+    seconds = int(claims["exp"] - time.time())
+    return {"id": claims["sub"], "email": user["email"], "expires_in": seconds}
 
 
 def describe_client(user_agent: str) -> Client:

@@ -44,8 +44,8 @@ INVITE = "invite"
 UNTIMED: Options = {"verify_exp": False, "verify_aud": False}
 # Several times as long as ours; checked before anything of a token is decoded.
 MAX_TOKEN_LENGTH = 4096
-# How many verified signatures a process remembers: 1.5 kB each.
-REMEMBERED_TOKENS = 4096
+# How many verified signatures a process remembers: 2 kB each.
+REMEMBERED_TOKENS = 1024
 
 SCHEMAS: dict[str, Schema] = {
     ACCESS: AccessTokenSchema(),
@@ -130,8 +130,3 @@ def _verify_signature(
     if scope not in list(SCHEMAS):
         raise BadTokenError
     return key, header.get("typ", ""), SCHEMAS[scope].load(claims)
-
-
-def seconds_left(claims: Claims) -> int:
-    """Return the seconds until a token expires."""
-    return int(claims["exp"] - time.time())

@@ -1,13 +1,17 @@
 """What a view asks of its user besides a session: a role, a verified email, a recent proof.
 
-The decorators belong below `requires_user`, except `requires_admin`, which stands for it.
+The decorators belong below `requires_user`, except `requires_admin` and `requires_session`, which
+are in its place.
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from services import errors, session_service
-from web.decorators import requires_user
+from services import errors, session_grace, session_service
+from services.token_claims import Claims
+from services.token_service import ACCESS
+from web.decorators import requires_token, requires_user
 from web.operation import Decorator, View, guard
 
 Condition = Callable[[dict[str, Any]], bool]
@@ -52,3 +56,14 @@ def _check_admin(arguments: dict[str, Any]) -> None:
 def requires_admin(view: View) -> View:
     """Accept access tokens of admins and pass user and claims to the view."""
     return requires_user(guard(_check_admin, errors.ForbiddenError)(view))
+
+
+def requires_session(view: View) -> View:
+    """Accept what `requires_user` accepts, and pass whose the token is; it reads less."""
+
+    @requires_token(ACCESS)
+    @wraps(view)
+    def wrapper(*args: Any, claims: Claims, **arguments: Any) -> Any:
+        return view(*args, **arguments, owner=session_grace.verify(claims))
+
+    return wrapper

@@ -170,7 +170,7 @@ class TestIndexes:
 
     def test_beginning_is_a_range_of_each_indexed_field(self, documents):
         ensure_indexes(User)
-        # The embedded server searches no list by an index: the plan does not tell.
+        # The plan does not tell: the embedded server has no index of lists while there is none.
         indexes = get_db()["user"].index_information().values()
         indexed = {index["key"][0][0] for index in indexes}
         email, name = users._condition(q="Ada")["$or"]

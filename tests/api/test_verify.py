@@ -11,3 +11,9 @@ class TestVerify:
         assert body["id"] == str(User.objects.get().id)
         assert body["email"] == ADA["email"]
         assert 890 < body["expires_in"] <= 900
+
+    def test_revoked_token_is_refused_before_unknown_fields(self, api, ada):
+        url = "/api/auth/verify?x=1"
+        assert api.get(url, token=ada["token"]).status_code == 400
+        User.objects.update(set__sessions={})
+        assert api.get(url, token=ada["token"]).status_code == 401

@@ -129,7 +129,7 @@ class TestUpdates:
 
 
 class TestQueries:
-    """needs_no_list_search, build_id_clause and group_alternatives."""
+    """needs_no_list_search, build_where, build_id_clause and group_alternatives."""
 
     @pytest.fixture(
         params=[None, [("tags", 1)], [("tags", 1), ("name", 1)], [("name", 1), ("tags", 1)]],
@@ -169,12 +169,104 @@ class TestQueries:
         getattr(collection, write)({"_id": 2, "$or": [{"n": 0}, {"n": 1}]}, *update)
         assert ids(collection.find({"n": 1})) == [1]
 
+    def test_alternatives_are_found_by_their_indexes(self, collection):
+        for field in ("name", "tags"):
+            collection.create_index(field)
+        collection.insert_many([{"_id": n, "name": f"{n}", "tags": [f"t{n}"]} for n in range(9)])
+        query = {"$or": [{"name": {"$gte": "1", "$lt": "2"}}, {"tags": "t7"}], "_id": {"$ne": 0}}
+        assert ids(collection.find(query).sort("_id", 1)) == [1, 7]
+        assert "MULTI-INDEX OR" in str(collection.find(query).explain())
+        assert ids(collection.find({"$or": [{}, {"name": "1"}]}).sort("_id", 1)) == [*range(9)]
+
+    def test_one_of_several_is_found_by_index(self, collection):
+        collection.create_index("name")
+        collection.insert_many([{"_id": n, "name": f"{n}"} for n in range(9)])
+        query = {"name": {"$in": ["1", "7", "x"]}}
+        assert ids(collection.find(query).sort("_id", 1)) == [1, 7]
+        assert "SEARCH documents USING INDEX" in str(collection.find(query).explain())
+        collection.insert_one({"_id": 9, "name": ["7", "9"]})
+        assert ids(collection.find(query).sort("_id", 1)) == [1, 7, 9]
+
     def test_ids_are_compared(self, collection):
         numbers = [ObjectId() for _ in range(5)]
         collection.insert_many([{"_id": number} for number in numbers])
         assert ids(collection.find({"_id": {"$gt": numbers[1]}}).sort("_id", 1)) == numbers[2:]
         between = {"_id": {"$gte": numbers[1], "$lt": numbers[3]}}
         assert ids(collection.find(between).sort("_id", -1)) == numbers[2:0:-1]
+
+
+class TestProjection:
+    """The fields of find and find_one_and_update."""
+
+    STORED = {"_id": 1, "a": {"x": {"n": 1}, "y": 2}, "b": 3, "c": [{"x": 4, "y": 5}, 6]}
+    FIELDS = (
+        (["a.x", "b"], {"a": {"x": {"n": 1}}, "b": 3}),
+        (["a.x.n"], {"a": {"x": {"n": 1}}}),
+        (["a.z", "b.x"], {"a": {}}),
+        (["c.x"], {"c": [{"x": 4}]}),
+        ({"a": 0, "c": False}, {"b": 3}),
+        ({"b": 1, "_id": 0}, None),
+    )
+
+    @pytest.mark.parametrize(("fields", "found"), FIELDS, ids=str)
+    def test_fields_are_where_they_were(self, collection, fields, found):
+        collection.insert_one(self.STORED)
+        wanted = {"b": 3} if found is None else {"_id": 1, **found}
+        assert collection.find_one({}, fields) == wanted
+        update = {"$set": {"d": 1}}
+        assert collection.find_one_and_update({"_id": 1}, update, fields) == wanted
+
+
+class TestElements:
+    """build_containment_clause and build_field_clause."""
+
+    A = {"tags": {"$elemMatch": {"$gte": "a", "$lt": "b"}}}
+
+    @pytest.fixture
+    def tagged(self, collection):
+        collection.create_index([("tags", 1), ("name", 1)])
+        collection.insert_many(
+            [
+                {"_id": 1, "name": "c", "tags": ["ab", "ac", "c"]},
+                {"_id": 2, "name": "b", "tags": "ab"},
+                {"_id": 3, "name": "a", "tags": ["b", 1, None]},
+                {"_id": 4, "name": "d"},
+            ]
+        )
+        assert ids(collection.find(self.A)) == [1]  # from now on there is a table of elements
+        return collection
+
+    def test_elements_are_found_by_index(self, tagged):
+        assert ids(tagged.find({"tags": "ab"}).sort("name", 1)) == [2, 1]
+        for query in ({"tags": "c"}, self.A):
+            assert "SEARCH _neosqlite_elements" in str(tagged.find(query).explain())
+
+    def test_other_than_text_is_found(self, tagged):
+        assert ids(tagged.find({"tags": 1})) == [3]
+        assert ids(tagged.find({"tags": {"$in": ["c", 1]}}).sort("_id", 1)) == [1, 3]
+        assert ids(tagged.find({"tags": {"$elemMatch": {"$gt": 0, "$lt": 2}}})) == [3]
+
+    def test_changes_are_followed(self, tagged):
+        tagged.update_one({"_id": 1}, {"$set": {"tags": ["x"]}})
+        tagged.update_one({"_id": 3}, {"$push": {"tags": "ad"}})
+        tagged.insert_one({"_id": 5, "tags": ["az"]})
+        assert ids(tagged.find(self.A).sort("_id", 1)) == [3, 5]
+        tagged.replace_one({"_id": 5}, {"name": "e"})
+        tagged.delete_one({"_id": 3})
+        assert ids(tagged.find(self.A)) == []
+        assert ids(tagged.find({"tags": "x"})) == [1]
+
+    def test_collection_of_the_same_name_begins_empty(self, tagged):
+        tagged.drop()
+        tagged.create_index("tags")
+        tagged.insert_many([{"_id": 1, "tags": ["z"]}, {"_id": 2, "tags": ["aa"]}])
+        assert ids(tagged.find(self.A)) == [2]
+        assert [*tagged.database.list_collection_names()] == [tagged.name]
+
+    def test_many_are_found(self, tagged):
+        tagged.insert_many([{"_id": n, "name": f"{n}", "tags": ["ab"]} for n in range(10, 2020)])
+        assert tagged.count_documents({"tags": "ab"}) == 2012
+        assert ids(tagged.find({"tags": "ab"}).sort("name", -1).limit(2)) == [1, 2]
 
 
 class TestCollections:
@@ -194,7 +286,7 @@ class TestCollections:
 
 
 class TestIndexes:
-    """index_information and drop_index."""
+    """create_index, index_information and drop_index."""
 
     def test_indexes_have_their_names_and_are_dropped(self, collection):
         collection.create_index("name", unique=True)
@@ -212,6 +304,17 @@ class TestIndexes:
         assert collection.index_information()["role_1__id_1"]["key"] == [("role", 1), ("_id", 1)]
         collection.drop_index([("role", 1), ("_id", 1)])
         assert set(collection.index_information()) == {"_id_"}
+
+    def test_sparse_index_has_only_the_documents_with_the_field(self, collection):
+        collection.create_index("at", sparse=True)
+        collection.create_index("key", sparse=True, unique=True)
+        collection.insert_many([{"_id": n, **({"at": n} if n > 97 else {})} for n in range(100)])
+        query = collection.find({"at": {"$gt": 0}}).sort("_id", 1)
+        assert ids(query) == [98, 99]
+        assert "idx_documents_at" in str(collection.find({"at": {"$gt": 0}}).explain())
+        collection.insert_one({"_id": 100, "key": "a"})
+        with pytest.raises(DuplicateKeyError):
+            collection.insert_one({"key": "a"})
 
     def test_dropping_an_unknown_index_raises(self, collection):
         collection.insert_one({})

@@ -6,10 +6,13 @@ import traceback
 from contextlib import contextmanager
 
 import pytest
+from mongoengine.connection import get_db
 from pymongo.errors import AutoReconnect
 
 from app import JOB_HANDLERS, UNNEEDED_JOBS
 from config import SettingsSchema
+from database.db import ensure_indexes
+from database.documents import JOBS, JOBS_BY_ID, NOTICES
 from database.due_jobs import delete_due, find_due
 from database.events import StoredEvent
 from database.models import ADMIN, Job, Movie, User
@@ -742,3 +745,12 @@ class TestDeleteMovies:
         work(LEASE_SECONDS + 1)
         assert Movie.objects.count() == 2
         assert Job.objects.first() is None
+
+
+class TestIndexes:
+    @pytest.mark.parametrize("owned", [JOBS, JOBS_BY_ID, NOTICES], ids=lambda it: it.field)
+    def test_jobs_of_a_user_are_found_by_index(self, documents, owned):
+        ensure_indexes(Job)
+        found = owned.find_all(User(id="a" * 24, email=ADA["email"]), state=Job.FAILED)
+        plan = str(get_db()["job"].find(found._query).explain())
+        assert f"idx_job_{owned.field.replace('__', '_')}" in plan or "IXSCAN" in plan, plan
