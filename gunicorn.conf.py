@@ -1,5 +1,6 @@
 """The configuration of gunicorn, which reads it by itself; flags and GUNICORN_CMD_ARGS win."""
 
+import gc
 import os
 import signal
 import sys
@@ -68,6 +69,11 @@ def on_starting(server: Any) -> None:
     """Warn of settings that are hardly meant, and outlive those that can't be used later."""
     log_warnings(server, settings)
     guard_reload(server, settings)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Keep what the master has imported shared: a collection of garbage writes to each object."""
+    gc.freeze()
 
 
 def post_fork(server: Any, worker: Any) -> None:

@@ -18,7 +18,7 @@ from tests.support.database_proxy import proxy_to
 from tests.support.processes import database_processes
 from tests.support.workload import UNAVAILABLE, workload_on
 
-pytestmark = [pytest.mark.embedded, pytest.mark.alone]
+pytestmark = pytest.mark.embedded
 
 # What a response may take beside MONGODB_TIMEOUT, on a machine that is busy with the workload.
 OVERHEAD = 4

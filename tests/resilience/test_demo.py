@@ -527,6 +527,7 @@ REQUESTS = """async (seconds) => {
 }"""
 
 
+@pytest.mark.alone  # tokens of two seconds
 class TestTabs:
     @pytest.fixture
     def site(self, serve) -> ApiClient:

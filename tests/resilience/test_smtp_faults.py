@@ -14,8 +14,6 @@ from tests.support.emails import queue_emails, recipients, user_emails
 from tests.support.processes import free_port
 from tests.support.smtp_server import Fault, smtp_server
 
-pytestmark = pytest.mark.alone
-
 PASSWORD = "hush-hush"
 LOGIN = {"MAIL_USERNAME": "movie-bag", "MAIL_PASSWORD": PASSWORD}
 TLS, SSL = {"MAIL_USE_TLS": True}, {"MAIL_USE_SSL": True}

@@ -109,3 +109,9 @@ def database_processes(data_dir: Path, *, supervisor: bool = False) -> list[int]
         if wanted and f"{data_dir}/database".encode() in command:
             found.append(int(process.name))
     return found
+
+
+def megabytes(pid: int) -> float:
+    """Return the memory of a process, with its part of what it shares with others (PSS)."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(rollup.partition("\nPss:")[2].split()[0]) / 1024

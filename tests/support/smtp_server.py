@@ -102,6 +102,11 @@ class Mailbox:
         """Return what came for address."""
         return [mail for mail in self.mails if mail["To"] == address]
 
+    def remove_to(self, address: str) -> None:
+        """Forget what came for address."""
+        with self._changed:
+            self.mails = [mail for mail in self.mails if mail["To"] != address]
+
 
 class _EndOfDialogue(Exception):
     """The server closes the connection."""

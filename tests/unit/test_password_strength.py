@@ -1,8 +1,11 @@
 """The estimate of a password's strength."""
 
+import importlib.util
+import runpy
 import time
 
 import bcrypt
+from zxcvbn import matching
 
 from infra.password_strength import estimate_strength
 
@@ -20,3 +23,14 @@ def test_slowest_password_costs_about_one_hash():
     hashes = [processor_seconds(bcrypt.hashpw, b"-", bcrypt.gensalt(12)) for _ in range(2)]
     estimates = [processor_seconds(estimate_strength, SLOWEST_PASSWORD, []) for _ in range(2)]
     assert min(estimates) < 5 * min(hashes)
+
+
+def test_every_word_has_the_rank_that_the_library_gives():
+    spec = importlib.util.find_spec("zxcvbn.frequency_lists")
+    lists = runpy.run_path(spec.origin)["FREQUENCY_LISTS"]
+    for name, words in lists.items():
+        ranked = matching.RANKED_DICTIONARIES[name]
+        assert [ranked[word] for word in words] == list(range(1, len(words) + 1))
+        assert all(word in ranked for word in words)
+        others = {f"{word}\0" for word in words}
+        assert not any(word in ranked for word in others)
