@@ -12,8 +12,9 @@ from bson import ObjectId
 from flask import Flask, Response
 
 KEY = os.environ["JWT_SECRET_KEY"]
-USER_IDS = os.environ["USER_IDS"].split(",")
-NEXT_USER = itertools.cycle({"_id": ObjectId(user_id)} for user_id in USER_IDS)
+# Pairs of the ids of a user and one of the user's sessions.
+IDS = [pair.split(":") for pair in os.environ["SESSIONS"].split(",")]
+NEXT_USER = itertools.cycle(({"_id": ObjectId(it)}, f"sessions.{sid}") for it, sid in IDS)
 LIST = Path(os.environ["LIST"]).read_bytes()
 
 app = Flask(__name__)
@@ -25,8 +26,17 @@ database = client.get_default_database()
 
 @app.get("/one")
 def find_user() -> dict[str, Any]:
-    """Find a user by id."""
-    user = database.user.find_one(next(NEXT_USER)) or {}
+    """Find of a user what an access token is compared with."""
+    user_id, session = next(NEXT_USER)
+    user = database.user.find_one(user_id, ("email", "disabled_at", session)) or {}
+    return {"id": str(user["_id"]), "email": user["email"]}
+
+
+@app.get("/whole")
+def find_whole_user() -> dict[str, Any]:
+    """Find a user by id, with all sessions."""
+    user_id, _ = next(NEXT_USER)
+    user = database.user.find_one(user_id) or {}
     return {"id": str(user["_id"]), "email": user["email"]}
 
 
@@ -40,9 +50,9 @@ def list_movies() -> Response:
 @app.post("/refresh")
 def refresh() -> dict[str, str]:
     """Change a user's document, and sign two tokens."""
-    user = next(NEXT_USER)
-    database.user.find_one_and_update(user, {"$inc": {"bare": 1}}, {"_id": 1})
-    claims = {"sub": str(user["_id"]), "exp": int(time.time()) + 900}
+    user_id, _ = next(NEXT_USER)
+    database.user.find_one_and_update(user_id, {"$inc": {"bare": 1}}, {"_id": 1})
+    claims = {"sub": str(user_id["_id"]), "exp": int(time.time()) + 900}
     return {name: jwt.encode(claims, KEY, "HS256") for name in ("token", "refresh_token")}
 
 

@@ -1,4 +1,4 @@
-"""The tables in docs/performance.md, between comments that mark where each one begins and ends."""
+"""The tables in docs/performance.md, between comments that mark their ends, and its charts."""
 
 import argparse
 import platform
@@ -26,6 +26,13 @@ def write_table(page: Path, begin: str, text: str) -> None:
     """Replace what was measured before, between begin and END."""
     before, _, old = page.read_text().partition(begin)
     page.write_text(f"{before}{begin}{text}{END}{old.partition(END)[2]}")
+
+
+def write_chart(page: Path, name: str, drawing: str) -> None:
+    """Write a chart beside the page that shows it."""
+    folder = page.parent / "images"
+    folder.mkdir(exist_ok=True)
+    (folder / f"performance-{name}.svg").write_text(drawing)
 
 
 def table_head(names: list[str]) -> list[str]:

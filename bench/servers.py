@@ -14,6 +14,7 @@ from tests.support.processes import HOME, environment, free_port
 
 START_SECONDS = 30.0
 GUNICORN = [sys.executable, "-m", "gunicorn"]
+OWN_WORKER = ["--pythonpath", str(HOME), "--worker-class", "deploy.gunicorn_worker.Worker"]
 # Limits are counted as in production, but so wide that they refuse no request.
 LIMITED = [
     "LOGIN_PER_EMAIL",
@@ -68,6 +69,10 @@ class Server:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait()
 
+    def log_size(self) -> int:
+        """Return how many bytes its log has."""
+        return self._log.stat().st_size
+
     def log_lines(self) -> list[Any]:
         """Return the lines of its log, which are JSON."""
         return [json.loads(line) for line in self._log.read_text().splitlines()]
@@ -79,10 +84,12 @@ def start_product(folder: Path, workers: int = 2, threads: int = 4, **env: Any) 
     return Server(folder, *command, **{**SETTINGS, **env})
 
 
-def start_bare(folder: Path, **env: Any) -> Server:
-    """Serve the bounds as the product is served, except that gunicorn finds no gunicorn.conf.py."""
-    worker = ["--pythonpath", str(HOME), "--worker-class", "deploy.gunicorn_worker.Worker"]
-    command = [*GUNICORN, "--bind", "127.0.0.1:PORT", *_size(2, 4), *worker, "bare:app"]
+def start_bare(folder: Path, *options: str, **env: Any) -> Server:
+    """Serve the bounds with gunicorn's own worker, which is gthread if there are threads.
+
+    The folder has no gunicorn.conf.py, and gunicorn writes no access log by itself.
+    """
+    command = [*GUNICORN, "--bind", "127.0.0.1:PORT", *_size(2, 4), *options, "bare:app"]
     return Server(folder, *command, cwd=HOME / "bench", **{**SETTINGS, **env})
 
 

@@ -68,7 +68,9 @@ async def manager() -> AsyncIterator[Manager]:
 bearer = AuthenticationBackend(
     name="jwt",
     transport=BearerTransport(tokenUrl="login"),
-    get_strategy=lambda: JWTStrategy(secret=SECRET, lifetime_seconds=900),
+    get_strategy=lambda: JWTStrategy(
+        secret=SECRET, lifetime_seconds=int(os.environ["TOKEN_SECONDS"])
+    ),
 )
 Read = schemas.BaseUser[PydanticObjectId]
 users = FastAPIUsers[User, PydanticObjectId](manager, [bearer])

@@ -34,6 +34,7 @@ SETTING = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=.*)?")
 KNOWN_VARIABLES = {
     "ENV_FILE_LOCATION",  # says where the settings are
     "GUNICORN_CMD_ARGS",  # gunicorn's own
+    "MEMORY_MINUTES",  # of tests/resilience/test_memory.py
     "JWT_ALGORITHM",  # Flask-JWT-Extended's own
     "MOVIE_BAG_API_KEY",  # of examples/other_service
     "MOVIE_BAG_URL",

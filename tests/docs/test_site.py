@@ -235,6 +235,16 @@ class TestBrowser:
         page.reload()
         expect(body).to_have_attribute("data-md-color-scheme", "default")
 
+    def test_charts_follow_the_scheme_that_is_chosen(self, open_page):
+        high = {"width": 1200, "height": 3000}  # so that the chart is not below the page's header
+        page = open_page("performance/", color_scheme="dark", viewport=high)
+        chart = page.locator("img[src*=performance-ratios]")
+        dark = chart.screenshot()
+        page.get_by_title("Switch to light mode").click()
+        light = chart.screenshot()
+        page.emulate_media(color_scheme="light")
+        assert light == chart.screenshot() != dark
+
     @pytest.mark.parametrize("url", ["alone"], indirect=True)
     def test_page_fits_a_phone(self, open_page):
         page = open_page("sample/", viewport={"width": 400, "height": 800})
