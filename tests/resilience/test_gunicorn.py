@@ -70,31 +70,34 @@ def port(gunicorn):
     return gunicorn()[0]
 
 
+def configuration(folder, changes):
+    """Write the product's configuration of gunicorn with changes; return the file."""
+    file = folder / "gunicorn.conf.py"
+    file.write_text(
+        f"from pathlib import Path\nexec(Path('gunicorn.conf.py').read_text())\n{changes}"
+    )
+    return file
+
+
 @pytest.fixture(scope="class")
 def impatient(gunicorn, tmp_path_factory):
     """Return the port of a server whose deadlines are short."""
-    config = tmp_path_factory.mktemp("config") / "gunicorn.conf.py"
-    config.write_text(
-        "from pathlib import Path\n"
+    changes = (
         "from deploy import gunicorn_worker\n"
-        "exec(Path('gunicorn.conf.py').read_text())\n"
         "gunicorn_worker.REQUEST_SECONDS = gunicorn_worker.RESPONSE_SECONDS = 0.5\n"
     )
-    return gunicorn("--config", config)[0]
+    return gunicorn("--config", configuration(tmp_path_factory.mktemp("config"), changes))[0]
 
 
 @pytest.fixture(scope="class")
 def with_few_files(gunicorn, tmp_path_factory):
     """Return port and process of a server whose workers can have 60 files and connections."""
-    config = tmp_path_factory.mktemp("config") / "gunicorn.conf.py"
-    config.write_text(
+    changes = (
         "import resource\n"
-        "from pathlib import Path\n"
-        "exec(Path('gunicorn.conf.py').read_text())\n"
         "def post_worker_init(worker):\n"
         "    resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))\n"
     )
-    return gunicorn("--config", config)
+    return gunicorn("--config", configuration(tmp_path_factory.mktemp("config"), changes))
 
 
 def chunk(data):

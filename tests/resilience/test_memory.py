@@ -1,7 +1,6 @@
 """A worker's memory while everything is used, for ten minutes, or for MEMORY_MINUTES."""
 
 import os
-import re
 import statistics
 import time
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from database.models import ADMIN
-from tests.support.processes import GunicornServer, free_port
+from tests.support.processes import OWN, GunicornServer, free_port, megabytes
 from tests.support.prometheus import scrape
 from tests.support.settings import SECRETS_KEY
 from tests.support.smtp_server import Mailbox
@@ -69,13 +68,6 @@ def visitors(server, mailbox: Mailbox):
         visitor.join()
 
 
-def megabytes(pid):
-    """Return the memory that a process alone has: what it shares depends on others."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    own = re.findall(r"^Private_(?:Clean|Dirty): +([0-9]+)", rollup, re.MULTILINE)
-    return sum(map(int, own)) / 1024
-
-
 def growth(sizes):
     """Return by how much the median of the last tenth exceeds that of the tenth in the middle."""
     tenth = max(len(sizes) // 10, 1)
@@ -89,7 +81,7 @@ def test_memory_is_bounded_and_does_not_grow(server, visitors, receiver, metrics
     while time.monotonic() < end and all(visitor.is_alive() for visitor in visitors):
         time.sleep(SECONDS_BETWEEN_SAMPLES)
         for pid, sizes in samples.items():
-            sizes.append(megabytes(pid))
+            sizes.append(megabytes(pid, OWN))  # what is shared depends on others
         scrape(metrics_port)
         receiver.received.clear()
     assert [visitor.error for visitor in visitors] == [""] * len(visitors)

@@ -111,7 +111,12 @@ def database_processes(data_dir: Path, *, supervisor: bool = False) -> list[int]
     return found
 
 
-def megabytes(pid: int) -> float:
-    """Return the memory of a process, with its part of what it shares with others (PSS)."""
+# Of a process: its memory with its part of what it shares with others, and what it alone has.
+PSS = ("Pss",)
+OWN = ("Private_Clean", "Private_Dirty")
+
+
+def megabytes(pid: int, kinds: tuple[str, ...] = PSS) -> float:
+    """Return the memory of a process, of some kinds (proc_pid_smaps(5))."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(rollup.partition("\nPss:")[2].split()[0]) / 1024
+    return sum(int(rollup.partition(f"\n{kind}:")[2].split()[0]) for kind in kinds) / 1024
