@@ -190,4 +190,4 @@ class TestEveryPage:
         page = open_state(viewport={"width": 320, "height": 600})
         for summary in page.locator(".opblock-summary-control").all()[:3]:
             summary.click()
-        page.wait_for_function("document.documentElement.scrollWidth <= 320")
+        expect(page.locator("html")).to_have_js_property("scrollWidth", 320)
