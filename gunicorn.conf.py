@@ -62,7 +62,6 @@ control_socket_disable = True  # it is one file in the home directory, for every
 timeout = 30  # without a sign of activity; no request, however long, prevents that
 keepalive = 75  # longer than proxies keep a connection, so that none is closed under a request
 graceful_timeout = 40  # for the slowest request, on a database that hangs, and the current job
-forwarded_allow_ips = ""  # no header decides about scheme or path, from this machine neither
 
 
 def on_starting(server: Any) -> None:

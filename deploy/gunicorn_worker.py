@@ -19,14 +19,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from gunicorn.http import wsgi
-from gunicorn.http.errors import InvalidHeader, NoMoreData, UnsupportedTransferCoding
 from gunicorn.workers.base import Worker as GunicornWorker
 
 from deploy.connection import Connection
+from deploy.http_request import Request, read_request
+from deploy.http_response import Response
 from deploy.request_buffer import RECEIVED_BYTES, State
 from deploy.threads import Threads
-from infra.http_host import is_host
 
 # How long a worker waits before it accepts, per connection that it has, and at most.
 SECONDS_PER_CONNECTION = 0.00005
@@ -44,35 +43,11 @@ BEAT_SECONDS = 1.0
 STOP_BEAT_SECONDS = 0.1
 
 REFUSALS = {
+    State.INVALID: "400 Bad Request",
     State.LONG_HEAD: "431 Request Header Fields Too Large",
     State.LONG_BODY: "413 Content Too Large",
 }
 TIMEOUT = "408 Request Timeout"
-
-
-class Response(wsgi.Response):
-    """A response whose head is sent with the beginning of its body."""
-
-    headers_sent: bool
-    _head = b""
-
-    def send_headers(self) -> None:
-        """Keep the head for what follows."""
-        if not self.headers_sent:
-            fields = [f"{name}: {value}\r\n" for name, value in self.headers]
-            self._head = "".join([*self.default_headers(), *fields, "\r\n"]).encode("latin-1")
-            self.headers_sent = True
-
-    def _emit_body(self, data: bytes) -> None:
-        part = b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data
-        self.sock.sendall(self._head + part)
-        self._head = b""
-
-    def close(self) -> None:
-        """Send the head of a response without a body, or the end of a chunked body."""
-        self.send_headers()
-        if end := self._head + (b"0\r\n\r\n" if self.chunked else b""):
-            self.sock.sendall(end)
 
 
 class Worker(GunicornWorker):
@@ -170,7 +145,7 @@ class Worker(GunicornWorker):
             self._lacks_files = True  # until the next beat
             self._leave_ports()
             return False
-        conn = Connection(self.cfg, client, address, listener.getsockname())
+        conn = Connection(client, address, listener.getsockname(), self.cfg.workers > 1)
         self._connections.add(conn)
         self._begin(conn)
         if self._is_full():
@@ -194,8 +169,7 @@ class Worker(GunicornWorker):
             conn.refuse(REFUSALS[state])
             self._linger(conn)
         else:
-            conn.is_cut = state is State.REFUSED
-            conn.parser.unreader.unread(bytes(conn.request.data))
+            conn.is_cut = state is State.CUT
             self._threads.call(self._serve, conn)
 
     def _wait_for(self, conn: Connection, resume: Callable[[Connection], None]) -> None:
@@ -253,80 +227,55 @@ class Worker(GunicornWorker):
     def _serve(self, conn: Connection) -> None:
         """Serve a request in a thread, and wait for the next one or the end of the connection."""
         is_kept = False
+        data, following = conn.request.split()
         try:
-            is_kept = self._respond(conn)
+            is_kept = self._respond(conn, data)
         finally:
-            (self._keep if is_kept else self._linger)(conn)
+            if is_kept:
+                self._keep(conn, following)
+            else:
+                self._linger(conn)
 
-    def _keep(self, conn: Connection) -> None:
+    def _keep(self, conn: Connection, following: bytes) -> None:
         """Wait for the next request, which may be here already."""
-        conn.receive_next()
-        if conn.request.data:
+        conn.receive_next(following)
+        if following:
             self._begin(conn)
         else:
             conn.expires_at = time.monotonic() + self.cfg.keepalive
             self._wait_for(conn, self._begin)
 
-    def _respond(self, conn: Connection) -> bool:
+    def _respond(self, conn: Connection, data: bytes) -> bool:
         """Send the response to a request; return whether the connection can be kept."""
         request = response = None
         conn.sock.settimeout(RESPONSE_SECONDS)
         try:
-            request = next(conn.parser)
-            _check_host(request)
-            response, environ = self._begin_response(request, conn)
-            _send(response, self.wsgi(environ, response.start_response))
-            return not response.should_close() and bool(conn.parser.finish_body())
-        except (NoMoreData, StopIteration) as error:
-            self.log.debug("Closing a connection: %s", error)
-        except (Exception, SystemExit) as error:
+            request = read_request(data, is_cut=conn.is_cut)
+            environ = request.environ(conn.environ)
+            response = self._begin_response(request, conn)
+            response.send(self.wsgi(environ, response.start_response))
+            return not response.is_last
+        except BaseException as error:
             # Until the head is sent, no error is the client's.
             if not (response and response.headers_sent):
-                self.handle_error(request, conn.sock, conn.client, error)
+                self.handle_error(request if response else None, conn.sock, conn.client, error)
             elif isinstance(error, ConnectionError | TimeoutError):
                 self.log.debug("A client reads no response: %s", error)
             else:
                 self.log.exception("Error handling request")
         return False
 
-    def _begin_response(self, request: Any, conn: Connection) -> tuple[Response, dict[str, Any]]:
-        response, environ = wsgi.create(
-            request, conn.sock, conn.client, conn.server, self.cfg, Response
-        )
-        environ["wsgi.multithread"] = True
+    def _begin_response(self, request: Request, conn: Connection) -> Response:
+        response = Response(request, conn.sock)
         self._count_request()
         # So many threads can always have a connection that is not kept.
         kept = self.cfg.worker_connections - self.cfg.threads if self.cfg.keepalive else 0
         if conn.is_cut or not self.alive or len(self._connections) > kept:
-            response.force_close()
-        return response, environ
+            response.is_last = True
+        return response
 
     def _count_request(self) -> None:
         self.nr += 1
         if self.nr >= self.max_requests and self.alive:  # another thread may have counted too
             self.log.info("Autorestarting worker after current request.")
             self.alive = False
-
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Respond to a request that can't be parsed."""
-        if isinstance(exc, UnsupportedTransferCoding):
-            exc = InvalidHeader("TRANSFER-ENCODING", req=req)
-        super().handle_error(req, client, addr, exc)
-
-
-def _send(response: Response, chunks: Any) -> None:
-    try:
-        for chunk in chunks:
-            response.write(chunk)
-        response.close()
-    finally:
-        if hasattr(chunks, "close"):
-            chunks.close()
-
-
-def _check_host(request: Any) -> None:
-    """Require one Host header with a host in it (RFC 9112 §3.2); gunicorn refuses a second."""
-    hosts = [value for name, value in request.headers if name == "HOST"]
-    if (not hosts and request.version > (1, 0)) or not all(map(is_host, hosts)):
-        raise InvalidHeader("HOST", req=request)
-    request._expected_100_continue = False  # the body is here

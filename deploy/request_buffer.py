@@ -9,6 +9,8 @@ from config import MAX_BODY_BYTES
 MAX_HEAD_BYTES = 64 * 1024
 # Of a chunked body with its sizes; the application counts the data alone.
 MAX_CHUNKED_BYTES = 8 * MAX_BODY_BYTES
+# Of the line before a chunk, or of all lines after the last one.
+MAX_CHUNK_LINE_BYTES = 4 * 1024
 RECEIVED_BYTES = 64 * 1024
 
 LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
@@ -16,6 +18,7 @@ CODING = re.compile(rb"\ntransfer-encoding:", re.IGNORECASE)
 EXPECTATION = re.compile(
     rb"[^\n]* HTTP/1\.1\r.*?\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE | re.DOTALL
 )
+BARE_LF = re.compile(rb"(?<!\r)\n")
 CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t;\r]")
 
 
@@ -24,9 +27,10 @@ class State(Enum):
 
     INCOMPLETE = auto()
     COMPLETE = auto()
-    # The parser refuses it, or the application because of its length, without the rest.
-    REFUSED = auto()
+    # The application refuses it because of its length, without the rest.
+    CUT = auto()
     GONE = auto()
+    INVALID = auto()
     LONG_HEAD = auto()
     LONG_BODY = auto()
 
@@ -41,10 +45,21 @@ class RequestBuffer:
         self._body_at = 0  # 0 until the head is complete
         self._length: int | None = None  # of a chunked body None
         self._chunk_at = 0
+        self._end = 0
+        self._is_asked = False
+
+    def split(self) -> tuple[bytes, bytes]:
+        """Return the request, as much of it as is here, and what follows it."""
+        end = self._end or len(self.data)
+        return bytes(self.data[:end]), bytes(self.data[end:])
 
     def awaits_continue(self) -> bool:
-        """Return whether the client sends its body after a 100 (RFC 9110 §10.1.1)."""
-        return bool(EXPECTATION.match(self.data, 0, self._body_at))
+        """Return whether the client sends its body after a 100 (RFC 9110 §10.1.1), the first time.
+
+        The whole head is searched: not again for each byte that follows.
+        """
+        is_asked, self._is_asked = self._is_asked, self._body_at > 0
+        return not is_asked and bool(EXPECTATION.match(self.data, 0, self._body_at))
 
     def receive(self, connection: socket.socket) -> State:
         """Read what has arrived on a connection that does not block; return the state then."""
@@ -62,32 +77,37 @@ class RequestBuffer:
 
     def state(self) -> State:
         """Return the state; what was looked at before is not looked at again."""
-        if not self._body_at:
-            self._find_body()
-        if not self._body_at:
-            return self._state_of_head()
-        if self._length is None:
-            return self._state_of_chunks()
-        if self._length > MAX_BODY_BYTES:
-            return State.REFUSED
-        arrived = len(self.data) - self._body_at
-        return State.COMPLETE if arrived >= self._length else State.INCOMPLETE
+        state = State.INCOMPLETE if self._body_at else self._state_of_head()
+        if state is State.INCOMPLETE and self._body_at:
+            state = self._state_of_body()
+        return state
 
-    def _find_body(self) -> None:
-        end = self.data.find(b"\r\n\r\n", self._searched)
-        self._searched = max(len(self.data) - 3, 0)
-        if end < 0:
-            return
-        self._body_at = self._chunk_at = end + 4
-        if not CODING.search(self.data, 0, self._body_at):
-            length = LENGTH.search(self.data, 0, self._body_at)
+    def _state_of_head(self) -> State:
+        while self.data.startswith(b"\r\n"):  # empty lines before a request (RFC 9112 §2.2)
+            del self.data[:2]
+        start, self._searched = self._searched, max(len(self.data) - 3, 0)
+        end = self.data.find(b"\r\n\r\n", start)
+        if end >= 0:
+            self._find_body(end + 4)
+        elif BARE_LF.search(self.data, start):
+            return State.INVALID
+        head_bytes = self._body_at or len(self.data)
+        return State.LONG_HEAD if head_bytes > MAX_HEAD_BYTES else State.INCOMPLETE
+
+    def _find_body(self, body_at: int) -> None:
+        self._body_at = self._chunk_at = body_at
+        if not CODING.search(self.data, 0, body_at):
+            length = LENGTH.search(self.data, 0, body_at)
             # int() refuses a number of 4,300 digits.
             self._length = int(length[1].lstrip(b"0")[:18] or b"0") if length else 0
 
-    def _state_of_head(self) -> State:
-        if self.data.count(b"\n") != self.data.count(b"\r\n"):
-            return State.REFUSED
-        return State.LONG_HEAD if len(self.data) > MAX_HEAD_BYTES else State.INCOMPLETE
+    def _state_of_body(self) -> State:
+        if self._length is None:
+            return self._state_of_chunks()
+        if self._length > MAX_BODY_BYTES:
+            return State.CUT
+        self._end = self._body_at + self._length
+        return State.COMPLETE if len(self.data) >= self._end else State.INCOMPLETE
 
     def _state_of_chunks(self) -> State:
         if len(self.data) - self._body_at > MAX_CHUNKED_BYTES:
@@ -95,16 +115,25 @@ class RequestBuffer:
         while (end := self.data.find(b"\r\n", self._chunk_at)) >= 0:
             size = CHUNK_SIZE.match(self.data, self._chunk_at)
             if size is None:
-                return State.REFUSED
+                return State.INVALID
             if not int(size[1], 16):
                 return self._state_of_trailers(end)
             following = end + 2 + int(size[1], 16) + 2
             if following > len(self.data):
                 return State.INCOMPLETE
             if self.data[following - 2 : following] != b"\r\n":
-                return State.REFUSED
+                return State.INVALID
             self._chunk_at = following
-        return State.INCOMPLETE
+        return self._state_of_lines(self._chunk_at)
 
-    def _state_of_trailers(self, end: int) -> State:
-        return State.COMPLETE if self.data.find(b"\r\n\r\n", end) >= 0 else State.INCOMPLETE
+    def _state_of_trailers(self, begin: int) -> State:
+        end = self.data.find(b"\r\n\r\n", begin)
+        if end < 0:
+            return self._state_of_lines(begin)
+        self._end = end + 4
+        return State.COMPLETE
+
+    def _state_of_lines(self, begin: int) -> State:
+        """Return the state of lines without their end: they are searched for it again."""
+        is_long = len(self.data) - begin > MAX_CHUNK_LINE_BYTES
+        return State.INVALID if is_long else State.INCOMPLETE

@@ -44,7 +44,7 @@ class Threads:
             function, arguments = call
             try:
                 function(*arguments)
-            except Exception:
+            except BaseException:
                 logger.exception("%s failed", function.__name__)
             call = self._next(own) or own.get()
 

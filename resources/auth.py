@@ -84,7 +84,7 @@ class VerifyApi(Resource):
 
     @requires_session
     @no_input
-    @response(VerifiedSchema, name="verify")
+    @response(VerifiedSchema, dump=dict, name="verify")
     def get(self, owner: dict[str, Any]) -> dict[str, Any]:
         """Verify an access token: return its user and for how many seconds it is valid."""
         return {**owner, "message": "Token is valid"}

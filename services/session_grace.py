@@ -61,8 +61,9 @@ def describe_client(user_agent: str) -> Client:
 
 def accepts_access_token(session: Stored, generation: int) -> bool:
     """Return whether the access token of a generation is current, or was until just now."""
-    seconds = current_app.config["JWT_ACCESS_GRACE"]
-    return generation == session["generation"] or _was_replaced_within(seconds, session, generation)
+    if generation == session["generation"]:
+        return True
+    return _was_replaced_within(current_app.config["JWT_ACCESS_GRACE"], session, generation)
 
 
 def reuse(claims: Claims, client: Client, created_since: float) -> tuple[User, Stored]:

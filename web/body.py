@@ -33,8 +33,11 @@ def read_body() -> bytes:
     Raises:
         RequestEntityTooLarge, BadRequest
     """
-    if not request.content_length and "Transfer-Encoding" not in request.headers:
+    environ = request.environ
+    if not environ.get("CONTENT_LENGTH") and "HTTP_TRANSFER_ENCODING" not in environ:
         return b""  # RFC 9112 §6.3
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge  # before it is read: the server passes on only a part of it
     try:
         body = request.get_data()
     except HTTPException:
@@ -86,7 +89,7 @@ def read_query() -> Mapping[str, str]:
     """Return the query parameters; raises BadRequest if there is too much to parse."""
     if len(request.query_string) > MAX_QUERY_BYTES:
         raise BadRequest("The query is too long")
-    return request.args
+    return request.args if request.query_string else {}
 
 
 def _media_type() -> str:

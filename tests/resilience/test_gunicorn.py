@@ -169,16 +169,30 @@ class TestRequests:
         ("fields", "status"),
         [
             ("A: " + "b" * 70_000 + "\r\n", 431),
+            ("A: b\r\n" * 200, 431),
             ("Content-Length: 400000000\r\n", 413),
             ("Content-Length: 400000000\r\nExpect: 100-continue\r\n", 413),
             ("Transfer-Encoding: chunked\r\n", 413),
         ],
-        ids=["head", "length", "expectation", "chunked"],
+        ids=["head", "fields", "length", "expectation", "chunked"],
     )
     def test_long_request_is_refused_before_it_is_read(self, port, fields, status):
         fields += "Content-Type: application/json\r\n"
         head = HEAD.format("POST /api/auth/forgot", fields).encode()
         assert exchange(port, head, *[chunk(b"x" * 65536)] * 9).split()[1] == b"%d" % status
+
+    @pytest.mark.parametrize("length", [65537, 65538])
+    def test_part_of_a_long_body_is_not_taken_for_it(self, documents, port, length):
+        fields = f"Content-Type: application/json\r\nContent-Length: {length}\r\n"
+        head = HEAD.format("POST /api/auth/forgot", fields).encode()
+        assert exchange(port, head + BODY).split()[1] == b"413"
+
+    def test_empty_line_after_a_body_begins_no_request(self, documents, port):
+        fields = f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n"
+        first = HEAD.format("POST /api/auth/forgot", fields).encode() + BODY + b"\r\n\r\n"
+        last = HEAD.format("GET /nowhere", "Connection: close\r\n").encode()
+        response = exchange(port, first, last)
+        assert re.findall(rb"HTTP/1.1 (\d+)", response) == [b"200", b"404"]
 
     def test_request_in_single_bytes_is_served(self, documents, port):
         text = CHUNKED.encode() + chunk(BODY) + b"0\r\nA: x\r\n\r\n"
@@ -221,6 +235,18 @@ class TestRequests:
             connection.sendall(body[5:])
             assert connection.makefile("rb").readline().split()[1] == b"401"
         assert User.objects(email=EVE["email"]).first() is None
+
+    def test_any_method_reaches_the_application(self, port):
+        response = exchange(port, HEAD.format("BREW /healthz", "Connection: close\r\n").encode())
+        assert response.startswith(b"HTTP/1.1 405 ")
+        assert b"\r\nAllow: " in response
+
+    def test_offer_of_another_protocol_is_left_alone(self, documents, port):
+        fields = "Content-Type: application/json\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"
+        head = HEAD.format("POST /api/auth/forgot", f"{fields}Content-Length: {len(BODY)}\r\n")
+        last = HEAD.format("GET /nowhere", "Connection: close\r\n")
+        response = exchange(port, head.encode() + BODY + last.encode())
+        assert re.findall(rb"HTTP/1.1 (\d+)", response) == [b"200", b"404"]
 
     def test_headers_do_not_change_path_or_scheme(self, documents, port):
         headers = {"SCRIPT_NAME": "/foo", "X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}

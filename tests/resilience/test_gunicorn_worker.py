@@ -66,7 +66,7 @@ def serve(tmp_path):
 class TestFaults:
     """A request whose application fails."""
 
-    @pytest.mark.parametrize("path", ["/exit", "/timeout"])
+    @pytest.mark.parametrize("path", ["/exit", "/panic", "/timeout"])
     def test_one_that_fails_before_its_head_is_a_logged_500(self, serve, path):
         server = serve()
         assert server.get(path).startswith(b"HTTP/1.1 500 ")
@@ -87,7 +87,15 @@ class TestFaults:
 
 
 class TestConnections:
-    """How long connections are kept, and how many."""
+    """Where they come from, how long they are kept, and how many."""
+
+    def test_clients_may_come_by_a_unix_socket(self, serve, tmp_path):
+        path = str(tmp_path / "socket")
+        serve("--bind", f"unix:{path}")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            client.sendall(HEAD.format("GET /", LAST).encode())
+            assert client.makefile("rb").read().endswith(WHOLE)
 
     def test_keep_alive_of_0_keeps_none(self, serve):
         assert b"\r\nConnection: close\r\n" in serve("--keep-alive", "0").get("/", "")

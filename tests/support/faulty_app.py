@@ -29,6 +29,8 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     path = environ["PATH_INFO"]
     if path == "/exit":
         sys.exit(1)
+    if path == "/panic":
+        raise GeneratorExit  # as a panic in a library in Rust, it is no Exception
     if path == "/timeout":
         raise TimeoutError("of a database")
     if path == "/slow":

@@ -55,9 +55,10 @@ def test_one_thread_does_what_comes_one_by_one(threads):
     assert len(set(held.names[MOST:])) == 1
 
 
-def test_what_a_call_raises_is_logged_and_ends_no_thread(threads, caplog):
+@pytest.mark.parametrize("error", [ValueError, SystemExit, GeneratorExit])
+def test_what_a_call_raises_is_logged_and_ends_no_thread(threads, caplog, error):
     def fail():
-        raise ValueError("x")
+        raise error
 
     held = Held()
     for _ in range(2 * MOST):
