@@ -13,26 +13,25 @@ from gunicorn.http.errors import (
     ParseException,
 )
 
-from infra.http_host import is_host
+from infra.http_head import REQUEST_LINE, has_valid_host, is_valid_coding
 
 MAX_FIELDS = 100
-# RFC 9112 §3. llhttp accepts more, and knows only some methods.
-REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) [\x21-\x7e]+ HTTP/1\.([01])\r\n")
 # The offer of another protocol (RFC 9110 §7.8).
 OFFER = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n)", re.IGNORECASE)
 # Fields without HTTP_ before their name in an environment (PEP 3333).
 WITHOUT_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")
+HOST, CODING = "HTTP_HOST", "HTTP_TRANSFER_ENCODING"
 # Of two of these, two programs may each take another one (RFC 9110 §5.3).
-SINGLE = ("HTTP_HOST", "CONTENT_TYPE")
+SINGLE = (HOST, "CONTENT_TYPE")
 
 
 class Request:
     """A request, by what its first line says; llhttp calls the methods that begin with `on_`."""
 
-    def __init__(self, method: str, minor_version: int) -> None:
+    def __init__(self, method: str, uri: str, minor_version: int) -> None:
         """Begin without the fields and the body."""
-        self.method, self.version = method, (1, minor_version)
-        self.uri = self.path = self.query = ""
+        self.method, self.uri, self.version = method, uri, (1, minor_version)
+        self.path = self.query = ""
         self.body = io.BytesIO()
         self.fields: dict[str, str] = {}
         self.has_head = self.is_whole = False
@@ -50,7 +49,6 @@ class Request:
             **of_connection,
             **self.fields,
             "REQUEST_METHOD": self.method,
-            "RAW_URI": self.uri,
             "PATH_INFO": self.path,
             "QUERY_STRING": self.query,
             "SERVER_PROTOCOL": f"HTTP/1.{self.version[1]}",
@@ -61,10 +59,6 @@ class Request:
         """Refuse a second request: the worker and llhttp don't agree on the end of the first."""
         if self.is_whole:
             self.refusal = InvalidHeader("CONTENT-LENGTH")
-
-    def on_url(self, part: bytes) -> None:
-        """Take a part of the target."""
-        self.uri += part.decode()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field, unless it follows the body, or its name is like another's to programs."""
@@ -103,16 +97,16 @@ def read_request(data: bytes, *, is_cut: bool) -> Request:
         InvalidRequestLine, InvalidHeader: they are no request, or could be read in two ways.
         LimitRequestHeaders
     """
-    line = REQUEST_LINE.match(data)
+    line = REQUEST_LINE.fullmatch(data, 0, data.find(b"\r\n"))
     if line is None:
         raise InvalidRequestLine("")
-    request = Request(line[1].decode(), int(line[2]))
+    request = Request(line[1].decode(), line[2].decode(), int(line[3]))
     parser = httptools.HttpRequestParser(request)
     try:
         # llhttp knows only some methods, and whether a request is valid depends on none.
         parser.feed_data(b"POST")
         parser.feed_data(memoryview(data)[line.end(1) :])
-        url = httptools.parse_url(request.uri.encode())
+        url = httptools.parse_url(line[2])
     except httptools.HttpParserUpgrade as offer:
         # llhttp takes the body for another protocol; who leaves the offer alone does not.
         body_at = line.end(1) + offer.args[0]
@@ -134,10 +128,9 @@ def _check(request: Request, is_cut: bool) -> None:
         raise request.refusal
     if not (request.has_head if is_cut else request.is_whole):
         raise InvalidHeader("CONTENT-LENGTH")
-    is_first_version = request.version == (1, 0)
-    host = request.fields.get("HTTP_HOST")
-    if not (is_host(host) if host is not None else is_first_version):
-        raise InvalidHeader("HOST")
-    coding = request.fields.get("HTTP_TRANSFER_ENCODING", "")
-    if coding and (is_first_version or coding.lower() != "chunked"):
-        raise InvalidHeader("TRANSFER-ENCODING")
+    fields, minor_version = request.fields, request.version[1]
+    hosts = [fields[HOST]] if HOST in fields else []
+    if not has_valid_host(hosts, minor_version):
+        raise InvalidHeader(HOST)
+    if CODING in fields and not is_valid_coding(fields[CODING], minor_version):
+        raise InvalidHeader(CODING)

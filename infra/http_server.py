@@ -20,7 +20,7 @@ from waitress.task import ErrorTask
 from waitress.utilities import BadRequest
 
 from infra.chunked_body import ChunkedBody
-from infra.http_host import is_host
+from infra.http_head import REQUEST_LINE, has_valid_host, is_valid_coding
 
 MAX_CONNECTIONS = 1_000
 # Of the files that a process may open, so many are left for the database, logs and pipes.
@@ -33,9 +33,8 @@ LINGER_SECONDS = 2
 MAX_HEAD_BYTES = 32 * 1024
 MAX_BODY_BYTES = 1024 * 1024
 
-REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+ [\x21-\x7e]+ HTTP/1\.([01])")
 # int() raises ValueError for 4,300 digits and more.
-LENGTH = re.compile(rb"[0-9]{1,15}")
+LENGTH = re.compile(r"[0-9]{1,15}", re.ASCII)
 # A head may follow empty lines (RFC 9112 §2.2), no other white space.
 HEAD_START = re.compile(rb"(\r\n)*(\r?\Z|[!-~])")
 Server: TypeAlias = BaseWSGIServer | MultiSocketServer
@@ -80,30 +79,24 @@ def check_head(head: bytes) -> None:
     request_line = REQUEST_LINE.fullmatch(first)
     if request_line is None:
         raise ParsingError("Invalid request line")
-    fields: dict[bytes, list[bytes]] = defaultdict(list)
+    fields: dict[bytes, list[str]] = defaultdict(list)
     for line in lines:
         if line.startswith((b" ", b"\t")):
             raise ParsingError("Folded header line")
         name, _, value = line.partition(b":")
-        fields[name.lower()].append(value.strip(b" \t"))
-    is_first_version = request_line[1] == b"0"
-    _check_host(fields[b"host"], is_first_version)
-    _check_framing(fields[b"content-length"], fields[b"transfer-encoding"], is_first_version)
-
-
-def _check_host(hosts: list[bytes], is_first_version: bool) -> None:
-    if not hosts and is_first_version:
-        return
-    if len(hosts) != 1 or not is_host(hosts[0].decode("latin-1")):
+        fields[name.lower()].append(value.strip(b" \t").decode("latin-1"))
+    minor_version = int(request_line[3])
+    if not has_valid_host(fields[b"host"], minor_version):
         raise ParsingError("Needs one valid Host header")
+    _check_framing(fields[b"content-length"], fields[b"transfer-encoding"], minor_version)
 
 
-def _check_framing(lengths: list[bytes], codings: list[bytes], is_first_version: bool) -> None:
+def _check_framing(lengths: list[str], codings: list[str], minor_version: int) -> None:
     if len(lengths) + len(codings) > 1:
         raise ParsingError("Ambiguous length of the body")
     if not all(map(LENGTH.fullmatch, lengths)):
         raise ParsingError("Invalid Content-Length")
-    if codings and (is_first_version or codings[0].lower() != b"chunked"):
+    if not all(is_valid_coding(it, minor_version) for it in codings):
         raise ParsingError("Invalid Transfer-Encoding")
 
 
