@@ -14,16 +14,19 @@ import {
 } from "./page.js";
 import * as passkeys from "./passkeys.js";
 
-/** Set up every section. */
+/** Set up every section, then show all: what arrives later would undo what a user has begun. */
 export async function securityView(main) {
-  setUpTotp(main.querySelector(".totp"));
-  setUpPasskeys(main.querySelector(".passkeys"));
+  const totp = main.querySelector(".totp");
+  const added = main.querySelector(".passkeys");
+  setUpTotp(totp);
+  setUpPasskeys(added);
   setUpPassword(main.querySelector(".password form"));
   setUpEmail(main.querySelector(".email form"));
   const user = await auth.getUser();
   showUser(main, user);
   setUpLanguage(main.querySelector(".language form"), user.locale);
-  await Promise.all([showFactors(), showPasskeys()]);
+  await Promise.all([showFactors(totp), showPasskeys(added)]);
+  show(main.querySelector(".panels"), true);
 }
 
 /** Say who is logged in, and that they must confirm their address if they have not. */
@@ -38,8 +41,7 @@ function showUser(main, user) {
 }
 
 /** Show whether the user has TOTP, and how many recovery codes are left. */
-async function showFactors() {
-  const section = document.querySelector(".totp");
+async function showFactors(section) {
   const { totp, recovery_codes_left } = await factors.getFactors();
   showState(section, totp ? "on" : "off", totp);
   show(section.querySelector(".on"), totp);
@@ -61,21 +63,21 @@ function setUpTotp(section) {
   onClick(section.querySelector(".start"), async () => {
     showSecret(section, await factors.createTotp());
   });
-  onSubmit(section.querySelector("form"), ({ code }) => confirmTotp(code));
+  onSubmit(section.querySelector("form"), ({ code }) => confirmTotp(section, code));
   onClick(section.querySelector(".renew"), async () => {
     await showRecoveryCodes(await factors.createRecoveryCodes());
-    await showFactors();
+    await showFactors(section);
   });
   onClick(section.querySelector(".remove"), async () => {
     say((await factors.removeTotp()).message);
-    await showFactors();
+    await showFactors(section);
   });
 }
 
 /** Put the second factor in force by its first code. */
-async function confirmTotp(code) {
+async function confirmTotp(section, code) {
   await showRecoveryCodes(await factors.confirmTotp(code));
-  await showFactors();
+  await showFactors(section);
   say("A login asks for a code now. Every other session has ended.");
 }
 
@@ -109,31 +111,31 @@ function setUpPasskeys(section) {
   onSubmit(form, async ({ name }) => {
     const passkey = await passkeys.addPasskey(name);
     form.reset();
-    await showPasskeys();
+    await showPasskeys(section);
     say(`${passkey.name} is added.`);
   });
 }
 
 /** List the passkeys, each with its buttons. */
-async function showPasskeys() {
+async function showPasskeys(section) {
   const list = await passkeys.listPasskeys();
-  const section = document.querySelector(".passkeys");
+  const items = list.map((passkey) => passkeyItem(passkey, () => showPasskeys(section)));
   showState(section, String(list.length), list.length > 0);
-  section.querySelector(".list").replaceChildren(...list.map(passkeyItem));
+  section.querySelector(".list").replaceChildren(...items);
 }
 
-/** Return the item of a passkey. */
-function passkeyItem(passkey) {
+/** Return the item of a passkey; reload lists them again. */
+function passkeyItem(passkey, reload) {
   const item = fromTemplate("passkey").firstElementChild;
   item.querySelector("strong").textContent = passkey.name;
   item.querySelector(".note").textContent = describe(passkey);
   const [rename, remove] = item.querySelectorAll("button");
   rename.ariaLabel = `Rename ${passkey.name}`;
   remove.ariaLabel = `Remove ${passkey.name}`;
-  onClick(rename, async () => showRename(item, passkey));
+  onClick(rename, async () => showRename(item, passkey, reload));
   onClick(remove, async () => {
     say((await passkeys.removePasskey(passkey.id)).message);
-    await showPasskeys();
+    await reload();
   });
   return item;
 }
@@ -146,15 +148,15 @@ function describe({ created_at, last_used_at, backed_up }) {
 }
 
 /** Put a form for a new name in place of a passkey's buttons. */
-function showRename(item, passkey) {
+function showRename(item, passkey, reload) {
   item.querySelector(".buttons").replaceWith(fromTemplate("rename"));
   const form = item.querySelector("form");
   form.elements.name.value = passkey.name;
   form.elements.name.focus();
-  onClick(form.querySelector(".cancel"), showPasskeys);
+  onClick(form.querySelector(".cancel"), reload);
   onSubmit(form, async ({ name }) => {
     await passkeys.renamePasskey(passkey.id, name);
-    await showPasskeys();
+    await reload();
   });
 }
 

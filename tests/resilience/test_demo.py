@@ -284,6 +284,22 @@ class TestSecondFactor:
         expect(page.get_by_role("alert")).to_be_visible()
         expect(heading(page)).to_have_text("A second factor")
 
+    def test_late_response_does_not_hide_the_secret(self, page):
+        held = []
+        page.route("**/api/auth/mfa", lambda route: held.append(route), times=1)
+        with page.expect_request("**/api/auth/mfa"):
+            follow(page, "Security")
+        app = section(page, "Authenticator app")
+        expect(app.get_by_role("button", name="Set it up")).to_be_hidden()
+        follow(page, "Sessions")
+        follow(page, "Security")
+        press(app, "Set it up")
+        expect(app.locator(".secret")).to_be_visible()
+        with page.expect_response("**/api/auth/mfa"):
+            held[0].continue_()
+        page.evaluate("fetch('/healthz').then((later) => later.json())")
+        expect(app.locator(".secret")).to_be_visible()
+
     def test_qr_code_is_an_image_of_the_secret(self, page):
         follow(page, "Security")
         app = section(page, "Authenticator app")
