@@ -267,10 +267,16 @@ class TestSignature:
     @EACH_ALGORITHM
     def test_signature_is_verified_once_in_a_process(self, log_in, algorithm):
         api, pair = log_in(KEYS[algorithm])
-        before = token_service._verify_signature.cache_info().misses
+        before = token_service._verify_signature_once.cache_info().misses
         for _ in range(3):
             assert api.verify(pair["token"]).status_code == 200
-        assert token_service._verify_signature.cache_info().misses == before + 1
+        assert token_service._verify_signature_once.cache_info().misses == before + 1
+
+    def test_token_that_comes_once_is_not_remembered(self, log_in):
+        api, pair = log_in(EC_KEY)
+        before = token_service._verify_signature_once.cache_info()
+        assert api.refresh(pair["refresh_token"]).status_code == 200
+        assert token_service._verify_signature_once.cache_info() == before
 
 
 class TestSeveralKeys:

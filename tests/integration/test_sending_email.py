@@ -78,8 +78,9 @@ class TestSendEmail:
             message = mail_service.compose(Job(id="1" * 24), letter)
             message.date = 0.0
             ours, theirs = message.as_bytes(), flask_mail.Message.as_bytes(message)
-        boundary = rb"={15}\d+=="
-        assert re.sub(boundary, b"", ours) == re.sub(boundary, b"", theirs)
+        boundary = rb"=_[0-9a-f]{32}"
+        assert re.sub(boundary, b"", ours) == re.sub(rb"={15}\d+==", b"", theirs)
+        assert len({*re.findall(boundary, ours)}) == 2
         assert b"\r\n" in ours
         assert b"\n" not in ours.replace(b"\r\n", b"")
 
