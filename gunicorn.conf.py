@@ -1,6 +1,7 @@
 """The configuration of gunicorn, which reads it by itself; flags and GUNICORN_CMD_ARGS win."""
 
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from deploy.master import (
 )
 from infra.logging import configure_handler
 from infra.password_hashing import CORES, SERVER_THREADS
+from infra.password_strength import shrink_dictionaries
 from setting_sources import SettingsError
 
 try:
@@ -68,6 +70,12 @@ def on_starting(server: Any) -> None:
     """Warn of settings that are hardly meant, and outlive those that can't be used later."""
     log_warnings(server, settings)
     guard_reload(server, settings)
+
+
+def when_ready(server: Any) -> None:
+    """Import what the workers then share, 19 MB of each; clients that connect meanwhile wait."""
+    importlib.import_module("app")
+    shrink_dictionaries()
 
 
 def pre_fork(server: Any, worker: Any) -> None:

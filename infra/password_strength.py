@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from zxcvbn import matching, zxcvbn
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
@@ -47,10 +48,16 @@ class RankedWords:
         return self._ranks[bisect_left(self._hashes, hash(word))]
 
 
-# As dicts, these 94,000 words are a sixth of the memory of a process.
-for name, ranks in matching.RANKED_DICTIONARIES.items():
-    matching.RANKED_DICTIONARIES[name] = RankedWords(ranks)
-FREQUENCY_LISTS.clear()
+@cache
+def shrink_dictionaries() -> None:
+    """Replace zxcvbn's dicts: their 94,000 words are a sixth of the memory of a process.
+
+    It takes a twelfth of the time of a start, so the first password waits for it, unless a server
+    with several processes does it before.
+    """
+    for name, ranks in matching.RANKED_DICTIONARIES.items():
+        matching.RANKED_DICTIONARIES[name] = RankedWords(ranks)
+    FREQUENCY_LISTS.clear()
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ def estimate_strength(password: str, personal: list[str]) -> Strength:
     """Return the strength of a password; words of the personal texts count as guessable."""
     words = [word for text in personal for word in (text, *re.split(r"[\s@.-]+", text))]
     with _lock:
+        shrink_dictionaries()
         estimate = zxcvbn(password[:ESTIMATED_CHARACTERS], words)
     feedback = estimate["feedback"]
     warning = feedback["warning"] or "This password is too easy to guess."

@@ -19,7 +19,7 @@ from tests.support.client import ADA, EVE
 from tests.support.concurrency import wait_until
 from tests.support.emails import queue_emails, user_emails
 from tests.support.private_keys import EC_KEY, OTHER_EC_KEY, kid_of, pem
-from tests.support.processes import HOME, environment, free_port
+from tests.support.processes import HOME, environment, free_port, megabytes
 from tests.support.prometheus import scrape
 from tests.support.settings import PRODUCTION_SETTINGS
 
@@ -366,7 +366,8 @@ class TestWorkers:
         port, process = gunicorn(METRICS_PORT=metrics_port, TMPDIR=tmp_path)
 
         def counting_workers():
-            return {int(path.stem.split("_")[1]) for path in tmp_path.glob("*/counter_*.db")}
+            pids = {int(path.stem.split("_")[1]) for path in tmp_path.glob("*/counter_*.db")}
+            return pids - {process.pid}
 
         def send():
             nonlocal sent
@@ -390,6 +391,13 @@ class TestWorkers:
         process.terminate()
         process.communicate(timeout=30)
         assert list(tmp_path.glob("movie-bag-*")) == []
+
+    @NEEDS_PROC
+    def test_workers_share_what_the_master_imports(self, gunicorn):
+        port, process = gunicorn()
+        wait_until(lambda: is_served(port))
+        for pid in workers_of(process):
+            assert megabytes(pid, ("Shared_Dirty",)) > megabytes(pid, ("Private_Dirty",))
 
     @NEEDS_PROC
     @pytest.mark.alone
