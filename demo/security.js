@@ -16,16 +16,16 @@ import * as passkeys from "./passkeys.js";
 
 /** Set up every section, then show all: what arrives later would undo what a user has begun. */
 export async function securityView(main) {
-  const totp = main.querySelector(".totp");
-  const added = main.querySelector(".passkeys");
-  setUpTotp(totp);
-  setUpPasskeys(added);
+  const totpSection = main.querySelector(".totp");
+  const passkeySection = main.querySelector(".passkeys");
+  setUpTotp(totpSection);
+  setUpPasskeys(passkeySection);
   setUpPassword(main.querySelector(".password form"));
   setUpEmail(main.querySelector(".email form"));
   const user = await auth.getUser();
   showUser(main, user);
   setUpLanguage(main.querySelector(".language form"), user.locale);
-  await Promise.all([showFactors(totp), showPasskeys(added)]);
+  await Promise.all([showFactors(totpSection), showPasskeys(passkeySection)]);
   show(main.querySelector(".panels"), true);
 }
 

@@ -124,7 +124,7 @@ def find_problem(current: Settings) -> str:
 
 
 def _problem_of_application() -> str:
-    """Create the application in a process of its own: this one keeps the code it began with."""
+    """Create the application in a process of its own: its connections must not cross a fork."""
     env = {name: value for name, value in os.environ.items() if name != METRICS}
     command = [sys.executable, "-m", "deploy.check"]
     try:
