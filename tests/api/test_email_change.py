@@ -291,7 +291,8 @@ class TestNotice:
         (notice,) = move(api, mails, verified["token"], email)
         for text in (str(notice), text_of(notice), html_of(notice)):
             assert email not in text
-            assert email.partition("@")[0] + "@" not in text.replace(ADA["email"], "")
+            # The id of the notice may end as the email begins.
+            assert not re.search(rf"\b{email.partition('@')[0]}@", text.replace(ADA["email"], ""))
             assert "hopper" not in text
             assert "g…" not in text or len(email.partition("@")[0]) > 1
 
