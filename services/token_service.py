@@ -8,7 +8,6 @@ second factor; the others are mailed (link_service.py). Other services may verif
 import time
 import uuid
 from datetime import timedelta
-from functools import lru_cache
 
 import jwt
 from flask import current_app
@@ -18,6 +17,7 @@ from jwt.types import Options
 from marshmallow import Schema, ValidationError
 
 from database.models import User
+from infra.digest_cache import cached_by_digest
 from private_keys import TokenKey
 from services import access_tokens
 from services.errors import BadTokenError, ExpiredTokenError
@@ -44,7 +44,7 @@ INVITE = "invite"
 UNTIMED: Options = {"verify_exp": False, "verify_aud": False}
 # Several times as long as ours; checked before anything of a token is decoded.
 MAX_TOKEN_LENGTH = 4096
-# How many verified signatures a process remembers: 1.6 kB each.
+# How many verified signatures a process remembers: 1.2 kB each.
 REMEMBERED_TOKENS = 1024
 
 SCHEMAS: dict[str, Schema] = {
@@ -132,4 +132,4 @@ def _verify_signature(
 
 
 # A signature stays valid. An access token comes with many requests, the others come once.
-_verify_signature_once = lru_cache(REMEMBERED_TOKENS)(_verify_signature)
+_verify_signature_once = cached_by_digest(REMEMBERED_TOKENS)(_verify_signature)

@@ -38,6 +38,7 @@ KNOWN_VARIABLES = {
     "JWT_ALGORITHM",  # Flask-JWT-Extended's own
     "MOVIE_BAG_API_KEY",  # of examples/other_service
     "MOVIE_BAG_URL",
+    "MALLOC_ARENA_MAX",  # of the C library of Linux
     "TCP_CORK",  # an option of Linux
     "MONGODB_SETTINGS",  # the tutorial's
     "PWD_RESET_URL",  # another system's, in docs/tutorial/other-systems.md
