@@ -105,9 +105,9 @@ class TestEvents:
         assert '"event":"mail_sent"' in log.replace(": ", ":")
         for email in (ADA["email"], NEW_EMAIL, THIRD_EMAIL):
             assert email not in log
-        for secret in ("%40", NAME, ADA["password"], NEW_PASSWORD, "eyJ", *tokens):
+        log = re.sub("[0-9a-f]{24}@", "", log)  # the id of an email may end as its address begins
+        for secret in ("ada@", "%40", NAME, ADA["password"], NEW_PASSWORD, "eyJ", *tokens):
             assert secret not in log
-        assert not re.search(r"\bada@", log)  # the id of an email may end so
 
     def test_refused_account_is_an_event(self, api, mails, logged):
         api.sign_up()
@@ -149,7 +149,7 @@ class TestStored:
         api.forgot()
         stored = "".join(str(it.to_mongo()) for kind in DOCUMENTS for it in kind.objects)
         assert NEW_EMAIL in stored
-        assert "eyJhbGci" not in stored  # a hash may have the first three of these
+        assert "eyJ" not in re.sub(r"\$2b\$[^']+", "", stored)  # a hash may have these letters
 
     def test_everything_is_gone_with_the_user(self, api, ada, mails):
         confirm(api, token_in(mails()[0]))
