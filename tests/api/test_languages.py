@@ -31,10 +31,10 @@ def german(api):
 
 
 @pytest.fixture
-def reset_page(api, german, mailbox):
+def reset_page(api, german, mails):
     """Return the path of the page behind a German reset link."""
     api.forgot()
-    return f"/reset/{token_in(mailbox.wait_for(1)[0])}"
+    return f"/reset/{token_in(mails()[0])}"
 
 
 class TestSignup:

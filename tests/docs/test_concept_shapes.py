@@ -313,16 +313,16 @@ class TestTokens:
         return make_app(JWT_PRIVATE_KEYS=setting(EC_KEY))
 
     @pytest.fixture
-    def tokens(self, app, api, ada, mailed_token, mailbox):
+    def tokens(self, app, api, ada, mailed_token, mails):
         """Return header and claims of a token of each scope."""
         tokens = {ACCESS: ada["token"], REFRESH: ada["refresh_token"], PWD_RESET: mailed_token}
         api.post("/api/auth/email/resend", json={"email": ADA["email"]})
-        tokens[CONFIRM] = token_in(mailbox.wait_for(2)[-1])
+        tokens[CONFIRM] = token_in(mails()[-1])
         confirm(api, tokens[CONFIRM])
         change_email(api, ada["token"], NEW_EMAIL, ADA["password"])
-        tokens[CHANGE] = token_in(mailbox.wait_for(3)[-1])
+        tokens[CHANGE] = token_in(mails()[-1])
         confirm(api, tokens[CHANGE])
-        tokens[UNDO] = token_in(mailbox.wait_for(4)[-1])
+        tokens[UNDO] = token_in(mails()[-1])
         enrol(api, ada)
         invited = User(email="dan@example.com", password="", invited_at=time.time()).save()
         tokens[INVITE] = link_token(app, invited, INVITE)
