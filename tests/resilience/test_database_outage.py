@@ -90,7 +90,7 @@ class TestUnreachable:
 
     @pytest.mark.slow
     def test_email_with_a_lost_claim_is_sent_when_its_lease_expires(self, start, proxy):
-        server = start(timeout=1)
+        server = start(timeout=5)
         server.post("/api/auth/signup", **ADA)
         server.post("/api/auth/forgot", email=ADA["email"])
         proxy.freeze()
@@ -127,9 +127,10 @@ class TestIndexes:
 
     def test_slow_index_is_created_all_the_same(self, start, proxy, remote):
         proxy.freeze_after = b"email_1"  # the server gets the command at the start; no reply comes
-        server = start(timeout=1)
+        timeout = 5
+        server = start(timeout)
         url = f"{server.url}/api/auth/signup"
-        response = requests.post(url, json=ADA, timeout=1 + OVERHEAD)
+        response = requests.post(url, json=ADA, timeout=timeout + OVERHEAD)
         assert (response.status_code, response.json()) == (503, UNAVAILABLE)
         with pymongo.MongoClient(port=remote) as client:
             name = parse_uri(server.settings["MONGODB_URI"])["database"]
@@ -140,7 +141,7 @@ class TestIndexes:
         assert statuses == [200, 400]
 
     def test_index_is_created_without_a_time_limit(self, start, proxy):
-        server = start(timeout=1)
+        server = start(timeout=5)
         add_movie(server)
         wait_until(lambda: len(created_indexes(proxy)) >= 8)
         assert not any(b"maxTimeMS" in data for data in created_indexes(proxy))

@@ -17,7 +17,7 @@ from tests.support.concurrency import wait_until
 from tests.support.scripted_server import ScriptedServer
 from tests.support.smtp_server import CERTIFICATE
 
-DEADLINE_SECONDS = 0.3
+DEADLINE_SECONDS = 1.0
 
 
 @pytest.fixture
