@@ -150,6 +150,7 @@ class TestDeleteThemself:
         assert_error(api.log_in(), 401, "UnauthorizedError")
         api.forgot()
         assert [mail["Subject"] for mail in mails()] == [subject_of(api.app, ACCOUNT_DELETED)]
+        assert Job.objects.first() is None
         for _ in ("before the new signup", "after it"):
             assert not is_logged_in(api, ada)
             assert not is_logged_in(api, other)

@@ -24,9 +24,14 @@ def redis_server():
 
 
 @pytest.fixture
-def api(make_app, http, redis_server, monkeypatch):
+def late_redis_counts(monkeypatch):
+    """Wait longer for the Redis than the product does: a busy machine is not an outage."""
+    monkeypatch.setattr(rate_limiter, "TIMEOUT_SECONDS", 2.0)
+
+
+@pytest.fixture
+def api(make_app, http, redis_server):
     """Return a client of an application that counts in the Redis: 5 logins per email."""
-    monkeypatch.setattr(rate_limiter, "TIMEOUT_SECONDS", 2.0)  # a busy machine is not an outage
     http.app = make_app(RATELIMIT_STORAGE_URI=redis_server.url, **FIVE_PER_EMAIL)
     return http
 
@@ -47,6 +52,7 @@ def logged(caplog):
     return [record.message.partition(":")[0] for record in records]
 
 
+@pytest.mark.usefixtures("late_redis_counts")
 class TestSharedCounts:
     def test_two_processes_count_together(self, run, redis_server):
         settings = {"RATELIMIT_STORAGE_URI": redis_server.url, **FIVE_PER_EMAIL}
@@ -62,10 +68,10 @@ class TestSharedCounts:
         assert sorted(statuses) == [401] * 5 + [429] * 27
 
     def test_client_is_accepted_after_retry_after(self, api, make_app, redis_server):
-        limit = {"RATELIMIT_LOGIN_PER_EMAIL": "1 per second"}
+        limit = {"RATELIMIT_LOGIN_PER_EMAIL": "1 per 3 seconds"}
         api.app = make_app(RATELIMIT_STORAGE_URI=redis_server.url, **FIVE_PER_EMAIL, **limit)
-        retry_after = wait_until(lambda: api.log_in().headers.get("Retry-After"))
-        time.sleep(int(retry_after))
+        api.log_in()
+        time.sleep(int(api.log_in().headers["Retry-After"]))
         assert api.log_in().status_code == 401
 
     def test_redis_stores_no_email_and_no_ip_and_nothing_forever(self, api, redis_server):
@@ -83,6 +89,7 @@ class TestSharedCounts:
 class TestOutage:
     """While Redis is away every request is allowed (fail open)."""
 
+    @pytest.mark.usefixtures("late_redis_counts")
     def test_all_requests_pass_and_the_log_says_so_once(
         self, api, redis_server, caplog, monkeypatch
     ):

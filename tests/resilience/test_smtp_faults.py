@@ -116,9 +116,9 @@ def job_line(caplog):
     return record.getMessage()
 
 
-def failed_attempt():
+def failed_attempt(seconds=10):
     """Return the first job with an error, as soon as there is one."""
-    return wait_until(lambda: Job.objects(last_error__exists=True).first())
+    return wait_until(lambda: Job.objects(last_error__exists=True).first(), seconds)
 
 
 def assert_no_secrets(text):
@@ -140,7 +140,7 @@ class TestServerFaults:
         queue_emails(user_emails(3))
         mailbox.replies[command] = reply
         paused = start(**options)
-        tried = failed_attempt()
+        tried = failed_attempt(seconds=5)
         assert tried.last_error.startswith(error)
         assert tried.waits_for_service
         assert sorted(job.attempts for job in Job.objects(state=Job.QUEUED)) == [0, 0, 1]
